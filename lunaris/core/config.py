@@ -49,8 +49,8 @@ class BaseConfig:
         """Rules that tie several fields together; raise `ConfigError`. Field types and ranges hold when this runs."""
 
     @classmethod
-    def from_dict(cls: type[C], data: Mapping[str, Any], *, prefix: str = "") -> C:
-        """A config from plain values (JSON or YAML). Unknown keys, wrong types and bad values raise `ConfigError`."""
+    def from_dict(cls: type[C], data: Any, *, prefix: str = "") -> C:
+        """A config from a table of plain values (JSON or YAML). Unknown keys, wrong types and bad values raise `ConfigError`."""
         if not isinstance(data, Mapping):
             raise ConfigError(f"{prefix.rstrip('.') or 'the config'} must be a table of keys and values, got {_short(data)}")
         hints = _hints(cls)
@@ -181,7 +181,9 @@ class OneLineParser(argparse.ArgumentParser):
         return self
 
 
-def add_flags(parser: argparse.ArgumentParser, cls: type[BaseConfig], title: str | None = None, *, prefix: str = "", root: str = "") -> None:
+def add_flags(
+    parser: argparse._ActionsContainer, cls: type[BaseConfig], title: str | None = None, *, prefix: str = "", root: str = ""
+) -> None:
     """One flag per field of `cls`: --latent-dim, --use-text/--no-use-text, --filters 64 128, --latent-fusion.type gate.
 
     A flag that is not given leaves no trace in the namespace, so a preset or a YAML file keeps its say.
@@ -258,13 +260,13 @@ def _flag_text(value: Any) -> str:
 # --- checks ---------------------------------------------------------------------------------------------------------------------
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _hints(cls: type) -> dict[str, Any]:
     hints = typing.get_type_hints(cls)
     return {f.name: hints[f.name] for f in fields(cls)}
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _adapter(hint: Any) -> TypeAdapter:
     return TypeAdapter(hint)
 

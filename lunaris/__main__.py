@@ -1,0 +1,3 @@
+from lunaris.cli import main
+
+raise SystemExit(main())

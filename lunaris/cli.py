@@ -1,0 +1,239 @@
+"""`python -m lunaris`: one command line for every family (HB-02).
+
+    lunaris FAMILY train|generate|evaluate|demo     flags come from the family's dataclasses
+    lunaris hub list|resolve|push|pull|card         checkpoints: bundled, local, on the Hub
+    lunaris space build|push                        a family as a Space of its own
+    lunaris doctor                                  what this machine has
+
+A mistake of the caller is one line on stderr and exit code 2; Ctrl-C is 130. LUNARIS_DEBUG=1 shows the traceback.
+"""
+
+import importlib
+import json
+import os
+import sys
+from argparse import Namespace
+from collections.abc import Callable, Sequence
+from types import ModuleType
+
+from lunaris import FAMILIES, __version__
+from lunaris.core.config import PRESETS, OneLineParser, add_flags, given_flags, load_yaml, merge
+
+REF_HELP = "a folder, a bundled checkpoint's name, or owner/name[@revision]"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code."""
+    from lunaris.core.hub import HubError
+
+    words = list(sys.argv[1:] if argv is None else argv)
+    try:
+        args = build_parser(words[0] if words else "").parse_args(words)
+        return args.run(args) or 0
+    except KeyboardInterrupt:
+        print("lunaris: stopped", file=sys.stderr)
+        return 130
+    except BrokenPipeError:  # `lunaris … | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (ValueError, OSError, ModuleNotFoundError, HubError) as error:
+        if os.environ.get("LUNARIS_DEBUG"):
+            raise
+        print(f"lunaris: error: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+
+
+def build_parser(command: str = "") -> OneLineParser:
+    """The parser. Only the family named by `command` is imported, so that --help answers at once."""
+    parser = OneLineParser(prog="lunaris", description="Small generative models: train, try, publish.")
+    parser.add_argument("--version", action="version", version=f"lunaris {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    for name in FAMILIES:
+        family = commands.add_parser(name, help=f"train, generate, evaluate or demo the {name} family")
+        if name == command:
+            _add_family(family, name, importlib.import_module(f"lunaris.{name}"))
+    _add_hub(commands.add_parser("hub", help="list, find, publish and fetch checkpoints"))
+    _add_space(commands.add_parser("space", help="build or publish a family as its own Hugging Face Space"))
+    doctor = commands.add_parser("doctor", help="what this machine has: hardware, optional packages, Hub access")
+    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    doctor.set_defaults(run=_doctor)
+    return parser
+
+
+def _verb(commands, name: str, run: Callable[[Namespace], int | None], help: str) -> OneLineParser:
+    parser = commands.add_parser(name, help=help, description=help)
+    parser.set_defaults(run=run)
+    return parser
+
+
+# --- families --------------------------------------------------------------------------------------------------------------------
+
+
+def _add_family(parser: OneLineParser, name: str, family: ModuleType) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+
+    train = _verb(verbs, "train", lambda args: _train(family, args), "train a model; continue a stopped run with --resume")
+    train.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="sections model: and training:; flags override it")
+    train.add_argument(
+        "--preset", choices=PRESETS, help="sizes to start from: tiny (seconds on a CPU), small (what is shipped), full (GPU)"
+    )
+    train.add_argument(
+        "--source", default="procedural", help="procedural (default, needs no network), a folder, or a Hub dataset owner/name"
+    )
+    train.add_argument("--out", required=True, metavar="DIR", help="the checkpoint folder to write")
+    train.add_argument("--resume", action="store_true", help="continue from the last saved step in --out")
+    add_flags(train, family.Config, "model")
+    add_flags(train, family.TrainConfig, "training")
+
+    generate = _verb(
+        verbs, "generate", lambda args: _generate(family, args), "make something with a checkpoint; the same seed gives the same bytes"
+    )
+    generate.add_argument("--model", default=family.CHECKPOINT, metavar="REF", help=f"{REF_HELP} (default: {family.CHECKPOINT})")
+    generate.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    add_flags(generate, family.Request, "what to make")
+    add_flags(generate, family.Output, "how to write it")
+
+    evaluate = _verb(verbs, "evaluate", lambda args: _evaluate(family, args), "measure a checkpoint on the held-out part of any data")
+    evaluate.add_argument("--model", default=family.CHECKPOINT, metavar="REF", help=f"{REF_HELP} (default: {family.CHECKPOINT})")
+    evaluate.add_argument("--data", default="procedural", help="procedural, a folder, or a Hub dataset owner/name")
+    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+
+    demo = _verb(verbs, "demo", lambda args: _demo(family, args), f"open the {name} tab alone in the browser")
+    demo.add_argument("--model", default="", metavar="REF", help=f"what the tab opens with: {REF_HELP}")
+
+
+def _train(family: ModuleType, args: Namespace) -> None:
+    from lunaris.core import runtime
+
+    sections = {"model": family.Config, "training": family.TrainConfig}
+    tables = load_yaml(args.config, sections) if args.config else {name: {} for name in sections}
+    chosen = args.preset or ("" if args.config else runtime.preset())  # a file stands for itself, on the defaults
+    configs = []
+    for name, cls in sections.items():
+        base = cls.preset(chosen).to_dict() if chosen else {}
+        configs.append(cls.from_dict(merge(base, tables[name], given_flags(args, cls))))
+    folder = family.train(*configs, args.out, source=args.source, resume=args.resume)
+    print(f"checkpoint saved in {folder}; see it with: python -m lunaris {args.command} generate --model {folder} --out OUT")
+
+
+def _generate(family: ModuleType, args: Namespace) -> None:
+    request = family.Request.from_dict(given_flags(args, family.Request))
+    output = family.Output.from_dict(given_flags(args, family.Output))
+    model = family.load(args.model)
+    print(f"wrote {family.save_result(family.generate_request(model, request), args.out, output)}")
+
+
+def _evaluate(family: ModuleType, args: Namespace) -> None:
+    _print_report(family.evaluate(family.load(args.model), args.data) | {"model": args.model}, args.json)
+
+
+def _demo(family: ModuleType, args: Namespace) -> None:
+    from lunaris.core import ui
+
+    if args.model:
+        os.environ["LUNARIS_MODEL"] = args.model
+    ui.launch(family.build_demo())
+
+
+# --- hub, space, doctor ----------------------------------------------------------------------------------------------------------
+
+
+def _add_hub(parser: OneLineParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    listing = _verb(verbs, "list", _hub_list, "checkpoints that can be loaded by name")
+    listing.add_argument("--json", action="store_true", help="print one JSON list")
+    resolve = _verb(verbs, "resolve", _hub_resolve, "the local folder of a checkpoint, fetched if need be")
+    resolve.add_argument("ref", help=REF_HELP)
+    push = _verb(verbs, "push", _hub_push, "publish a checkpoint folder on the Hub")
+    push.add_argument("folder", help=REF_HELP)
+    push.add_argument("repo_id", help="owner/name on the Hub; created when missing")
+    push.add_argument("--private", action="store_true", help="only you can see it")
+    push.add_argument("--tag", help="a version name for this state, such as v1.0")
+    pull = _verb(verbs, "pull", _hub_pull, "copy a checkpoint into a folder of yours")
+    pull.add_argument("ref", help=REF_HELP)
+    pull.add_argument("--out", required=True, metavar="DIR", help="a new or empty folder")
+    card = _verb(verbs, "card", _hub_card, "show a checkpoint's card")
+    card.add_argument("ref", help=REF_HELP)
+
+
+def _hub_list(args: Namespace) -> None:
+    from lunaris.core import hub
+
+    models = hub.list_models()
+    if args.json:
+        print(json.dumps(models, indent=2, default=str))
+    else:
+        for model in models:
+            print("  ".join(str(value) for value in model.values() if value))
+
+
+def _hub_resolve(args: Namespace) -> None:
+    from lunaris.core import hub
+
+    print(hub.resolve(args.ref))
+
+
+def _hub_push(args: Namespace) -> int:
+    from lunaris.core import hub
+
+    result = hub.push(hub.resolve(args.folder), args.repo_id, private=args.private, tag=args.tag)
+    return _say(result)
+
+
+def _hub_pull(args: Namespace) -> None:
+    from lunaris.core import hub
+
+    print(f"saved in {hub.pull(args.ref, args.out)}")
+
+
+def _hub_card(args: Namespace) -> None:
+    from lunaris.core import hub
+
+    print(hub.card(args.ref))
+
+
+def _add_space(parser: OneLineParser) -> None:
+    verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
+    build = _verb(verbs, "build", _space_build, "write a folder that runs by itself and can be pushed as a Space")
+    build.add_argument("family", choices=FAMILIES, help="the family")
+    build.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier bundle to renew")
+    build.add_argument("--model", metavar="REF", help=f"the checkpoint it opens with: {REF_HELP}")
+    push = _verb(verbs, "push", _space_push, "publish a built folder as a Hugging Face Space")
+    push.add_argument("folder", help="a folder made by `space build`")
+    push.add_argument("repo_id", help="owner/name of the Space; created when missing")
+    push.add_argument("--private", action="store_true", help="only you can see it")
+
+
+def _space_build(args: Namespace) -> None:
+    from lunaris.core import space
+
+    folder = space.build(args.family, args.out, ref=args.model)
+    print(f"Space folder written to {folder}; try it: cd {folder} && python app.py")
+
+
+def _space_push(args: Namespace) -> int:
+    from lunaris.core import space
+
+    return _say(space.push(args.folder, args.repo_id, private=args.private))
+
+
+def _say(result) -> int:
+    """What became of a push: its sentence, and 2 when nothing was published."""
+    print(result.sentence, file=sys.stdout if result.url else sys.stderr)
+    return 0 if result.url else 2
+
+
+def _doctor(args: Namespace) -> None:
+    from lunaris.core import runtime
+
+    report = runtime.doctor()
+    print(json.dumps(report, indent=2) if args.json else runtime.doctor_text(report))
+
+
+def _print_report(report: dict, as_json: bool) -> None:
+    clean = {key: None if isinstance(value, float) and value != value else value for key, value in report.items()}  # JSON has no NaN
+    if as_json:
+        print(json.dumps(clean, ensure_ascii=False))
+    else:
+        for key, value in clean.items():
+            print(f"{key:<30} {value:.4g}" if isinstance(value, float) else f"{key:<30} {value}")

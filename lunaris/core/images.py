@@ -1,0 +1,109 @@
+"""Pictures between numpy, torch and files: conversion, nearest-neighbour scaling, grids, bounded reading.
+
+Arrays are uint8 (h, w, 4) in straight RGBA, as PNG stores them. Models work on floats in [0, 1], channels first; with four channels
+RGB is premultiplied by alpha, so that averaging never mixes in invisible colour.
+"""
+
+import io
+import math
+import warnings
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float, UInt8
+from PIL import Image, UnidentifiedImageError
+from torch import Tensor
+
+Rgba = UInt8[np.ndarray, "h w 4"]
+RgbaBatch = UInt8[np.ndarray, "n h w 4"]
+
+MAX_PIXELS = 4096 * 4096
+MAX_BYTES = 20 * 2**20
+FAINT_ALPHA = 0.1  # below this a pixel is read as transparent: a fringe nobody asked for
+
+
+def to_model(images: RgbaBatch, channels: int = 4) -> Float[Tensor, "n c h w"]:
+    """Pictures for a model: premultiplied RGBA (channels 4), or RGB on white (channels 3), in [0, 1]."""
+    pixels = torch.from_numpy(np.ascontiguousarray(images)).movedim(-1, 1).float() / 255  # (n, 4, h, w)
+    colour, alpha = pixels[:, :3], pixels[:, 3:]
+    if channels == 4:
+        return torch.cat([colour * alpha, alpha], 1)
+    return colour * alpha + (1 - alpha)
+
+
+def from_model(pictures: Float[Tensor, "n c h w"]) -> RgbaBatch:
+    """A model's pictures as straight RGBA; alpha under 0.1 becomes fully transparent, transparent pixels are black."""
+    pixels = pictures.detach().float().cpu().clamp(0, 1)
+    if pixels.shape[1] == 3:
+        pixels = torch.cat([pixels, torch.ones_like(pixels[:, :1])], 1)
+    colour, alpha = pixels[:, :3], pixels[:, 3:]
+    alpha = torch.where(alpha < FAINT_ALPHA, 0.0, alpha)
+    colour = torch.where(alpha > 0, (colour / alpha.clamp_min(1e-6)).clamp(0, 1), 0.0)
+    return (torch.cat([colour, alpha], 1) * 255).round().to(torch.uint8).movedim(1, -1).contiguous().numpy()
+
+
+def upscale(image: Rgba, factor: int) -> Rgba:
+    """Nearest-neighbour enlargement: every pixel becomes a square of factor x factor."""
+    if not 1 <= factor <= 64:
+        raise ValueError(f"factor must be from 1 to 64, got {factor}; try 8")
+    return image.repeat(factor, 0).repeat(factor, 1)
+
+
+def grid(images: RgbaBatch, *, columns: int = 0, scale: int = 1, gap: int = 0) -> Rgba:
+    """Pictures side by side, row by row (columns 0 = nearly square), enlarged by `scale`, `gap` transparent pixels between."""
+    n, h, w, _ = images.shape
+    columns = columns or math.ceil(math.sqrt(n))
+    rows = math.ceil(n / columns)
+    sheet = np.zeros((rows * (h + gap) - gap, min(n, columns) * (w + gap) - gap, 4), np.uint8)
+    for i, image in enumerate(images):
+        y, x = (i // columns) * (h + gap), (i % columns) * (w + gap)
+        sheet[y : y + h, x : x + w] = image
+    return upscale(sheet, scale)
+
+
+def to_pil(image: Rgba) -> Image.Image:
+    return Image.fromarray(image)
+
+
+def png_bytes(image: Rgba) -> bytes:
+    """The picture as a PNG file; equal pictures give equal bytes."""
+    buffer = io.BytesIO()
+    to_pil(image).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def read_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Rgba:
+    """A picture file as straight RGBA. Refuses, in one sentence, what is no picture, is damaged, or is too large to be safe.
+
+    The size is read from the header before a pixel is decoded, so a small file that unpacks to gigabytes is refused unread.
+    """
+    name = "the picture" if isinstance(source, bytes) else Path(source).name
+    size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(f"{name} must be at most {MAX_BYTES // 2**20} MB, got {size / 2**20:.0f} MB; make it smaller")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
+                if image.width * image.height > max_pixels:
+                    raise ValueError(f"{name} must have at most {max_pixels:,} pixels, got {image.width}x{image.height}; make it smaller")
+                return np.asarray(image.convert("RGBA"))  # the first frame of an animation
+    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError) as error:
+        raise ValueError(f"{name} is not a readable picture ({type(error).__name__}); use a PNG, GIF, WebP or JPEG file") from None
+
+
+def fit_square(image: Rgba, side: int) -> Rgba:
+    """The whole picture centred on a transparent square of `side` pixels; larger ones are averaged down, smaller ones kept as they are."""
+    h, w = image.shape[:2]
+    if max(h, w) > side:
+        scale = side / max(h, w)
+        size = (max(1, round(w * scale)), max(1, round(h * scale)))
+        exact = max(h, w) % side == 0  # enlarged pixel art comes back pixel by pixel
+        premultiplied = to_pil(image).convert("RGBa").resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.BOX)
+        image = np.asarray(premultiplied.convert("RGBA"))
+        h, w = image.shape[:2]
+    square = np.zeros((side, side, 4), np.uint8)
+    y, x = (side - h) // 2, (side - w) // 2
+    square[y : y + h, x : x + w] = image
+    return square

@@ -1,0 +1,186 @@
+"""LunarisCore's settings: the spec's YAML (PX-16), key for key, and the options added to it.
+
+model:                                      training:
+  latent_dim: 256                             batch_size: 64
+  filters: [64, 128, 256, 512]                learning_rate: 2e-4
+  input_shape: [16, 16, 3]                    beta1: 0.5
+  use_text: true                              beta2: 0.999
+  text_encoder_config: {hidden_dim: 512, …}   num_epochs: 100
+  latent_fusion: {type: gate}                 save_interval: 5   # epochs
+                                              eval_interval: 1   # epochs
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from lunaris.core import training
+from lunaris.core.config import BaseConfig, ConfigError, option
+
+SIDES = (8, 16, 32, 64)
+
+
+@dataclass(frozen=True)
+class TextEncoderConfig(BaseConfig):
+    """How a prompt becomes one vector (PX-07, PX-08)."""
+
+    kind: Literal["transformer", "bow"] = option(
+        "transformer", "transformer (the spec's) or bow, a bag of words that combines unseen pairs better"
+    )
+    vocab_size: int = option(50257, "entries of the token embedding; the tokenizer is trained on the captions", ge=300, le=200_000)
+    max_length: int = option(64, "tokens read of a prompt", ge=1, le=1024)
+    hidden_dim: int = option(512, "width", ge=8, le=4096)
+    intermediate_dim: int = option(2048, "width of the feed-forward layer", ge=8, le=16384)
+    num_layers: int = option(3, "transformer blocks", ge=1, le=48)
+    num_heads: int = option(8, "attention heads", ge=1, le=64)
+    dropout_rate: float = option(0.1, "dropout", ge=0, le=0.9)
+
+    def check(self) -> None:
+        if self.hidden_dim % self.num_heads:
+            works = next(n for n in range(self.num_heads, 0, -1) if self.hidden_dim % n == 0)
+            raise ConfigError(f"num_heads must divide hidden_dim {self.hidden_dim}, got {self.num_heads}; try {works}")
+
+
+@dataclass(frozen=True)
+class LatentFusionConfig(BaseConfig):
+    """How latent and text meet (PX-11)."""
+
+    type: Literal["concat", "add", "gate"] = option("concat", "concat (then projected back to latent_dim), add or gate")
+
+
+@dataclass(frozen=True)
+class PixelConfig(BaseConfig):
+    """The model. Pictures are (height, width, channels) with 3 (RGB) or 4 (RGBA) channels and values in [0, 1]."""
+
+    latent_dim: int = option(256, "numbers that describe a sprite", ge=2, le=4096)
+    filters: tuple[int, ...] = option(
+        (64, 128, 256, 512), "channels of the encoder's stages; the decoder uses them reversed", ge=1, le=4096
+    )
+    input_shape: tuple[int, int, int] = option((16, 16, 3), "height, width, channels", ge=1)
+    use_text: bool = option(False, "read prompts")
+    text_encoder_config: TextEncoderConfig = option(TextEncoderConfig(), "the text encoder")
+    latent_fusion: LatentFusionConfig = option(LatentFusionConfig(), "how latent and text meet")
+    head: Literal["mse", "palette", "slot"] = option(
+        "mse", "mse (the spec's), palette (a colour index per pixel) or slot (indexed colour: a slot per pixel, a colour per slot)"
+    )
+    palette_size: int = option(128, "colours that the palette and slot heads choose from, transparent included", ge=2, le=256)
+    slots: int = option(16, "colours one sprite may use with the slot head", ge=2, le=64)
+    norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
+    upsample: Literal["transpose", "resize"] = option(
+        "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"
+    )
+
+    def check(self) -> None:
+        height, width, channels = self.input_shape
+        if height != width or height not in SIDES:
+            raise ConfigError(
+                f"input_shape must be square with a side of {', '.join(map(str, SIDES))}, got {height}x{width}; try [16, 16, {channels}]"
+            )
+        if channels not in (3, 4):
+            raise ConfigError(f"input_shape must end in 3 (RGB) or 4 (RGBA) channels, got {channels}; try [{height}, {width}, 4]")
+        if not self.filters:
+            raise ConfigError("filters must name at least one stage, got []; try [64, 128, 256]")
+        if self.norm == "group" and any(width % 8 for width in self.filters):
+            raise ConfigError(f"filters must be multiples of 8 with norm 'group', got {list(self.filters)}; try [64, 128, 256]")
+
+    @property
+    def side(self) -> int:
+        return self.input_shape[0]
+
+    @property
+    def channels(self) -> int:
+        return self.input_shape[2]
+
+    @classmethod
+    def tiny(cls) -> "PixelConfig":
+        """Seconds on a CPU: tests, CI, a notebook without a GPU."""
+        text = TextEncoderConfig(kind="bow", vocab_size=1024, max_length=24, hidden_dim=64, intermediate_dim=128, num_layers=1, num_heads=4)
+        return cls(
+            latent_dim=32,
+            filters=(32, 64, 96),
+            input_shape=(16, 16, 4),
+            use_text=True,
+            text_encoder_config=text,
+            head="slot",
+            slots=8,
+            norm="group",
+            upsample="resize",
+        )
+
+    @classmethod
+    def small(cls) -> "PixelConfig":
+        """What checkpoints/pixel-16 is: about an hour on one CPU core."""
+        text = TextEncoderConfig(
+            kind="bow", vocab_size=2048, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4
+        )
+        return cls(
+            latent_dim=128,
+            filters=(64, 128, 256),
+            input_shape=(16, 16, 4),
+            use_text=True,
+            text_encoder_config=text,
+            head="slot",
+            norm="group",
+            upsample="resize",
+            palette_size=256,
+        )
+
+    @classmethod
+    def full(cls) -> "PixelConfig":
+        """The spec's own sizes, for a GPU."""
+        return cls(use_text=True, latent_fusion=LatentFusionConfig(type="gate"))
+
+
+@dataclass(frozen=True)
+class PixelTrainConfig(training.TrainConfig):
+    """The training run. The spec counts in epochs; `steps`, when given, counts instead."""
+
+    batch_size: int = option(64, "sprites per optimiser step, over all processes", ge=1, le=65536)
+    learning_rate: float = option(2e-4, "peak learning rate", gt=0, le=1)
+    beta1: float = option(0.5, "Adam's first decay", ge=0, le=0.9999)
+    beta2: float = option(0.999, "Adam's second decay", ge=0, le=0.999999)
+    steps: int = option(0, "optimiser steps; 0 = num_epochs over the data", ge=0)
+    num_epochs: int = option(100, "passes over the training data", ge=1)
+    save_interval: int = option(5, "epochs between checkpoints", ge=1)
+    eval_interval: int = option(1, "epochs between evaluations", ge=1)
+    sprites: int = option(20_000, "sprites of the procedural source", ge=8, le=1_000_000)
+    beta: float = option(1.0, "weight of the KL term", ge=0, le=1000)
+    kl_warmup: float = option(0.2, "share of the run in which the KL weight rises from 0 to beta", ge=0, le=1)
+    free_bits: float = option(0.0, "nats per latent dimension that cost nothing (against posterior collapse)", ge=0, le=10)
+    recon_sigma: float = option(0.1, "standard deviation of a pixel in the mse head's likelihood, in [0, 1] units", gt=0, le=10)
+    alignment: Literal["infonce", "cosine", "none"] = option("infonce", "text-image alignment between text vector and latent mean")
+    alignment_weight: float = option(1.0, "weight of the alignment term", ge=0, le=1000)
+    text_dropout: float = option(
+        0.1, "share of captions replaced by the learned 'no prompt' vector (makes guidance possible)", ge=0, le=0.9
+    )
+    save_dtype: Literal["fp32", "fp16"] = option("fp32", "weights on disk; fp16 halves the file")
+    init_from: str = option("", "checkpoint to start from, such as one trained without text (progressive training)")
+    freeze: bool = option(False, "with init_from: train only the text encoder and the fusion")
+
+    def check(self) -> None:
+        super().check()
+        if self.freeze and not self.init_from:
+            raise ConfigError("freeze needs init_from, the checkpoint whose picture weights stay as they are; try init_from: pixel-16")
+
+    @classmethod
+    def tiny(cls) -> "PixelTrainConfig":
+        return cls(steps=300, batch_size=32, learning_rate=3e-3, beta1=0.9, sprites=2048, warmup_steps=20, ema_decay=0.97, num_epochs=4)
+
+    @classmethod
+    def small(cls) -> "PixelTrainConfig":
+        return cls(
+            batch_size=64,
+            learning_rate=2e-3,
+            beta1=0.9,
+            sprites=40_000,
+            num_epochs=40,
+            warmup_steps=200,
+            ema_decay=0.999,
+            save_dtype="fp16",
+        )
+
+    @classmethod
+    def full(cls) -> "PixelTrainConfig":
+        return cls(sprites=100_000)
+
+
+Config, TrainConfig = PixelConfig, PixelTrainConfig  # the names every family gives them

@@ -1,0 +1,491 @@
+"""LunarisCore: a variational autoencoder for pixel art (Kingma & Welling 2014), optionally steered by text.
+
+    image x ── Encoder ──> mean, logvar ── reparameterise ──> z ─┐
+                                                                 ├─ fusion ──> h ── Decoder + head ──> picture
+    prompt  ── TextEncoder ──────────────────────────────────> t ─┘
+
+b batch · c channels · h, w picture size · l latent_dim · t tokens · s slots · p palette entries
+mean, logvar  parameters of q(z|x), both (b, l); logvar is clamped to ±8
+z             latent: mean + exp(logvar/2)·eps in training, temperature·eps when sampling
+null          learned vector that stands in for t when there is no prompt; also what text dropout puts there
+Pictures in the model are in [0, 1]; with four channels RGB is premultiplied by alpha, so that invisible colour costs nothing.
+"""
+
+import math
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from torch import Tensor, nn
+
+from lunaris.core.tokenizer import BpeTokenizer
+from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
+
+# --- pictures --------------------------------------------------------------------------------------------------------------------
+
+
+def _norm(kind: str, channels: int) -> nn.Module:
+    return nn.BatchNorm2d(channels) if kind == "batch" else nn.GroupNorm(8, channels)
+
+
+def halvings(side: int, stages: int) -> int:
+    """How many of `stages` halve a picture of `side` pixels: down to 2x2 at most (PX-03: a 16x16 picture has 3, not 4)."""
+    return min(stages, int(math.log2(side)) - 1)
+
+
+class Encoder(nn.Module):
+    """Pictures to the parameters of q(z|x) (PX-02): per filter a 3x3 convolution + norm + ReLU, then two dense heads.
+
+    A stage halves the picture until it is 2x2; later filters keep the size. BatchNorm (the spec's) uses the batch in training and its
+    running statistics in eval(), so a single picture is encoded as it would be in a batch (PX-24).
+    """
+
+    def __init__(self, latent_dim: int, filters: tuple[int, ...], input_shape: tuple[int, int, int] = (16, 16, 3), norm: str = "batch"):
+        super().__init__()
+        side, _, channels = input_shape
+        halved, layers = halvings(side, len(filters)), []
+        for i, width in enumerate(filters):
+            layers += [nn.Conv2d(channels, width, 3, stride=2 if i < halved else 1, padding=1), _norm(norm, width), nn.ReLU()]
+            channels = width
+        grid = side // 2**halved
+        self.stages = nn.Sequential(*layers)
+        self.mean = nn.Linear(channels * grid * grid, latent_dim)
+        self.logvar = nn.Linear(channels * grid * grid, latent_dim)
+
+    def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b l"], Float[Tensor, "b l"]]:
+        flat = self.stages(images).flatten(1)  # (b, filters[-1]·grid²)
+        return self.mean(flat), self.logvar(flat).clamp(-8, 8)
+
+
+class Decoder(nn.Module):
+    """Latents to features of the picture's size (PX-04): dense to a small grid, then one doubling + norm + ReLU per filter.
+
+    The grid starts at side / 2^doublings (PX-05: 2x2 for 16x16), so the output has the asked size for 8, 16, 32 and 64. The last
+    convolution gives `output_shape[2]` channels without an activation: the head turns them into a picture.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int,
+        output_shape: tuple[int, int, int],
+        filters: tuple[int, ...],
+        norm: str = "batch",
+        upsample: str = "transpose",
+    ):
+        super().__init__()
+        side, _, channels = output_shape
+        doubled = halvings(side, len(filters) - 1)
+        self.grid = side // 2**doubled
+        self.width = filters[0]
+        self.dense = nn.Linear(latent_dim, filters[0] * self.grid**2)
+        layers: list[nn.Module] = []
+        for i, (before, after) in enumerate(zip(filters, filters[1:], strict=False)):
+            if i >= doubled:
+                layers.append(nn.Conv2d(before, after, 3, padding=1))
+            elif upsample == "transpose":
+                layers.append(nn.ConvTranspose2d(before, after, 4, stride=2, padding=1))  # 4 is a multiple of 2: no checkerboard (PX-06)
+            else:
+                layers += [nn.Upsample(scale_factor=2), nn.Conv2d(before, after, 3, padding=1)]
+            layers += [_norm(norm, after), nn.ReLU()]
+        self.stages = nn.Sequential(*layers, nn.Conv2d(filters[-1], channels, 3, padding=1))
+
+    def forward(self, latent: Float[Tensor, "b l"]) -> Float[Tensor, "b c h w"]:
+        start = F.relu(self.dense(latent)).unflatten(1, (self.width, self.grid, self.grid))
+        return self.stages(start)
+
+
+# --- heads: how features become a picture -----------------------------------------------------------------------------------------
+
+
+class MseHead(nn.Module):
+    """The spec's head: a sigmoid per channel and a squared error, read as a Gaussian likelihood of standard deviation sigma."""
+
+    def __init__(self, config: PixelConfig):
+        super().__init__()
+        self.channels = config.channels
+
+    def scores(self, features: Float[Tensor, "b c h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b c h w"]:
+        return features
+
+    def picture(self, scores: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        return torch.sigmoid(scores)
+
+    def nll(self, scores: Float[Tensor, "b c h w"], images: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b"]:
+        """Squared error summed over the picture, over 2·sigma² (a mean would let the KL term win: posterior collapse)."""
+        return (torch.sigmoid(scores) - images).square().flatten(1).sum(1) / (2 * sigma**2)
+
+
+class PaletteHead(nn.Module):
+    """A categorical choice per pixel among the palette's colours (PX-40). The palette is fitted to the training data and saved."""
+
+    def __init__(self, config: PixelConfig):
+        super().__init__()
+        self.channels = config.palette_size
+        self.register_buffer("palette", torch.zeros(config.palette_size, config.channels))  # (p, c), as the model's pictures
+        self.register_buffer("used", torch.zeros(config.palette_size))  # 1 = a fitted colour, 0 = an empty entry
+
+    @torch.no_grad()
+    def fit_palette(self, colours: Float[Tensor, "p c"]) -> None:
+        """Take `colours` as the palette; fewer than palette_size leaves entries that are never drawn."""
+        if not 1 <= len(colours) <= len(self.palette):
+            raise ValueError(f"a palette must have 1 to {len(self.palette)} colours, got {len(colours)}; raise palette_size")
+        self.palette.zero_()[: len(colours)] = colours
+        self.used.zero_()[: len(colours)] = 1
+
+    def nearest(self, images: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
+        """Index of the nearest palette colour of every pixel."""
+        pixels = images.movedim(1, -1).flatten(1, 2)  # (b, h·w, c)
+        colours = self.palette[self.used > 0]
+        return torch.cdist(pixels, colours[None]).argmin(-1).unflatten(1, images.shape[2:])
+
+    def _logits(self, logits: Tensor) -> Tensor:
+        """`logits` (..., p) with the empty entries switched off."""
+        return logits.masked_fill(self.used == 0, -torch.inf)
+
+    def scores(self, features: Float[Tensor, "b p h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b h w p"]:
+        """log p(colour) of every pixel."""
+        return F.log_softmax(self._logits(features.movedim(1, -1)), -1)
+
+    def picture(self, scores: Float[Tensor, "b h w p"]) -> Float[Tensor, "b c h w"]:
+        return self.palette[scores.argmax(-1)].movedim(-1, 1)
+
+    def nll(self, scores: Float[Tensor, "b h w p"], images: Float[Tensor, "b c h w"], sigma: float) -> Float[Tensor, "b"]:
+        return -scores.gather(-1, self.nearest(images)[..., None]).flatten(1).sum(1)
+
+
+class SlotHead(PaletteHead):
+    """Indexed colour, the way pixel artists work: every pixel picks one of s slots, every sprite gives each slot a palette colour.
+
+    p(colour | pixel) = Σ_s softmax(slots)[s] · P_s(colour), with P from the latent. Shape and colour are said apart, so a new pair of
+    them is no new thing, and a sprite has at most s colours.
+    """
+
+    def __init__(self, config: PixelConfig):
+        super().__init__(config)
+        self.channels = config.slots
+        self.slots = config.slots
+        self.colour = nn.Sequential(nn.Linear(config.latent_dim, 256), nn.ReLU(), nn.Linear(256, config.slots * config.palette_size))
+
+    def scores(self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b h w p"]:
+        pixel = F.softmax(features.movedim(1, -1), -1)  # (b, h, w, s)
+        colour = F.softmax(self._logits(self.colour(latent).unflatten(1, (self.slots, -1))), -1)  # (b, s, p)
+        mixed = torch.einsum("bhws,bsp->bhwp", pixel, colour)
+        return mixed.clamp_min(1e-8).log()  # the clamp bounds the cost of one surprising pixel
+
+
+HEADS = {"mse": MseHead, "palette": PaletteHead, "slot": SlotHead}
+
+
+# --- text ------------------------------------------------------------------------------------------------------------------------
+
+
+class TransformerBlock(nn.Module):
+    """Pre-norm attention and feed-forward, both residual (PX-09)."""
+
+    def __init__(self, hidden_dim: int, intermediate_dim: int, num_heads: int, dropout_rate: float):
+        super().__init__()
+        self.num_heads = num_heads
+        self.norm1, self.norm2 = nn.LayerNorm(hidden_dim), nn.LayerNorm(hidden_dim)
+        self.qkv = nn.Linear(hidden_dim, 3 * hidden_dim)
+        self.out = nn.Linear(hidden_dim, hidden_dim)
+        self.feed_forward = nn.Sequential(nn.Linear(hidden_dim, intermediate_dim), nn.GELU(), nn.Linear(intermediate_dim, hidden_dim))
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, x: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b t d"]:
+        q, k, v = self.qkv(self.norm1(x)).unflatten(-1, (3, self.num_heads, -1)).permute(2, 0, 3, 1, 4)  # each (b, heads, t, d_head)
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
+        x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
+        return x + self.dropout(self.feed_forward(self.norm2(x)))
+
+
+def masked_mean(x: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+    """The mean over real tokens; padding has no say, and a row without tokens is zero."""
+    return (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+
+
+class TextEncoder(nn.Module):
+    """Tokens to one vector (PX-07): embedding + learned positions, transformer blocks, masked mean, dense (PX-08)."""
+
+    def __init__(
+        self,
+        output_dim: int,
+        hidden_dim: int = 512,
+        intermediate_dim: int = 2048,
+        num_layers: int = 3,
+        num_heads: int = 8,
+        dropout_rate: float = 0.1,
+        vocab_size: int = 50257,
+        max_length: int = 64,
+    ):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, hidden_dim)
+        self.positions = nn.Parameter(0.02 * torch.randn(max_length, hidden_dim))
+        self.blocks = nn.ModuleList(TransformerBlock(hidden_dim, intermediate_dim, num_heads, dropout_rate) for _ in range(num_layers))
+        self.norm = nn.LayerNorm(hidden_dim)
+        self.dense = nn.Linear(hidden_dim, output_dim)
+
+    def forward(self, tokens: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b l"]:
+        mask = mask.clone()
+        mask[:, 0] |= ~mask.any(1)  # attention over nothing is NaN: an empty prompt looks at one padding token
+        x = self.embedding(tokens) + self.positions[: tokens.shape[1]]
+        for block in self.blocks:
+            x = block(x, mask)
+        return self.dense(masked_mean(self.norm(x), mask))
+
+
+class BagOfWords(nn.Module):
+    """Tokens to one vector without their order: the mean embedding through a small MLP.
+
+    "red" adds the same thing next to every noun, so pairs that training never showed come out right far more often than with the
+    transformer on little data.
+    """
+
+    def __init__(self, output_dim: int, hidden_dim: int, intermediate_dim: int, dropout_rate: float, vocab_size: int):
+        super().__init__()
+        self.embedding = nn.Embedding(vocab_size, hidden_dim)
+        self.mlp = nn.Sequential(nn.Linear(hidden_dim, intermediate_dim), nn.GELU(), nn.Linear(intermediate_dim, output_dim))
+        self.direct = nn.Linear(hidden_dim, output_dim)
+        self.dropout = nn.Dropout(dropout_rate)
+
+    def forward(self, tokens: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b l"]:
+        mean = self.dropout(masked_mean(self.embedding(tokens), mask))
+        return self.direct(mean) + self.mlp(mean)
+
+
+def make_text_encoder(config: TextEncoderConfig, output_dim: int) -> nn.Module:
+    if config.kind == "bow":
+        return BagOfWords(output_dim, config.hidden_dim, config.intermediate_dim, config.dropout_rate, config.vocab_size)
+    return TextEncoder(
+        output_dim,
+        config.hidden_dim,
+        config.intermediate_dim,
+        config.num_layers,
+        config.num_heads,
+        config.dropout_rate,
+        config.vocab_size,
+        config.max_length,
+    )
+
+
+# --- fusion ----------------------------------------------------------------------------------------------------------------------
+
+
+class LatentConcat(nn.Module):
+    """[z, t] projected back to the latent's width (PX-12), so one decoder serves with and without text. Starts as z alone."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.project = nn.Linear(2 * latent_dim, latent_dim)
+        with torch.no_grad():
+            self.project.weight.copy_(torch.cat([torch.eye(latent_dim), 0.1 * torch.randn(latent_dim, latent_dim) / latent_dim**0.5], 1))
+            self.project.bias.zero_()
+
+    def forward(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+        return self.project(torch.cat([z, text], -1))
+
+
+class LatentAdd(nn.Module):
+    """z + t."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+
+    def forward(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+        return z + text
+
+
+class LatentGating(nn.Module):
+    """g·z + (1 - g)·t with g = sigmoid(W[z, t]), a gate per dimension."""
+
+    def __init__(self, latent_dim: int):
+        super().__init__()
+        self.gate = nn.Linear(2 * latent_dim, latent_dim)
+
+    def forward(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+        gate = torch.sigmoid(self.gate(torch.cat([z, text], -1)))
+        return gate * z + (1 - gate) * text
+
+
+FUSIONS = {"concat": LatentConcat, "add": LatentAdd, "gate": LatentGating}
+
+
+# --- the whole -------------------------------------------------------------------------------------------------------------------
+
+
+class LunarCore(nn.Module):
+    """The model (PX-10). The first five arguments are the spec's; `options` are the further fields of `PixelConfig`.
+
+    Wrong values raise `ConfigError`. `tokenizer` is set by training and loading; without one, prompts are refused.
+    """
+
+    def __init__(
+        self,
+        latent_dim: int = 256,
+        filters: tuple[int, ...] | list[int] = (64, 128, 256, 512),
+        input_shape: tuple[int, int, int] | list[int] = (16, 16, 3),
+        use_text: bool = False,
+        fusion_type: str = "concat",
+        **options,
+    ):
+        super().__init__()
+        fusion = options.pop("latent_fusion", LatentFusionConfig(type=fusion_type))
+        settings = {"latent_dim": latent_dim, "filters": filters, "input_shape": input_shape, "use_text": use_text, "latent_fusion": fusion}
+        self.config = config = PixelConfig.from_dict(settings | options)
+        self.tokenizer: BpeTokenizer | None = None
+        self.words: dict[str, int] = {}
+
+        self.head = HEADS[config.head](config)
+        output_shape = (config.side, config.side, self.head.channels)
+        self.encoder = Encoder(config.latent_dim, config.filters, config.input_shape, config.norm)
+        self.decoder = Decoder(config.latent_dim, output_shape, config.filters[::-1], config.norm, config.upsample)
+        if config.use_text:
+            self.text_encoder = make_text_encoder(config.text_encoder_config, config.latent_dim)
+            self.fusion = FUSIONS[config.latent_fusion.type](config.latent_dim)
+            self.null = nn.Parameter(torch.zeros(config.latent_dim))
+
+    @classmethod
+    def from_config(cls, config: PixelConfig) -> "LunarCore":
+        options = {name: getattr(config, name) for name in ("text_encoder_config", "head", "palette_size", "slots", "norm", "upsample")}
+        shape = {name: getattr(config, name) for name in ("latent_dim", "filters", "input_shape", "use_text")}
+        return cls(**shape, fusion_type=config.latent_fusion.type, **options)
+
+    @property
+    def device(self) -> torch.device:
+        return self.encoder.mean.weight.device
+
+    # parts of the path
+
+    def encode(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b l"], Float[Tensor, "b l"]]:
+        """mean and logvar of q(z|x)."""
+        return self.encoder(images)
+
+    def fuse(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None) -> Float[Tensor, "b l"]:
+        """z steered by a text vector, or by the learned 'no prompt' vector; z itself in a model without text."""
+        if not self.config.use_text:
+            return z
+        return self.fusion(z, self.null.expand_as(z) if text is None else text)
+
+    def scores(self, latent: Float[Tensor, "b l"]) -> Tensor:
+        """What the head makes of a fused latent: (b, c, h, w) before the sigmoid, or log p(colour) as (b, h, w, p)."""
+        return self.head.scores(self.decoder(latent), latent)
+
+    def decode(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None = None, guidance: float = 1.0) -> Float[Tensor, "b c h w"]:
+        """Pictures in [0, 1]. `guidance` moves the scores along (with text) - (without), as in classifier-free guidance (Ho & Salimans 2022)."""
+        scores = self.scores(self.fuse(z, text))
+        if text is not None and guidance != 1:
+            plain = self.scores(self.fuse(z, None))
+            scores = torch.where(scores == plain, scores, plain + guidance * (scores - plain))  # equal may be -inf on both sides
+        return self.head.picture(scores)
+
+    def embed(self, prompts: list[str]) -> Float[Tensor, "b l"]:
+        """Text vectors. Raises ValueError for a model without text."""
+        if not self.config.use_text or self.tokenizer is None:
+            raise ValueError("this checkpoint was trained without text, so it takes no prompt; leave the prompt empty or load another one")
+        tokens, mask = self.tokenizer.batch(prompts, self.config.text_encoder_config.max_length)
+        return self.text_encoder(tokens.to(self.device), mask.to(self.device))
+
+    # what it is for
+
+    def noise(self, seed: int, batch_size: int = 1) -> Float[Tensor, "b l"]:
+        """z ~ N(0, I); row i comes from seed + i alone, drawn on the CPU so that every device starts from the same numbers."""
+        rows = [torch.randn(self.config.latent_dim, generator=torch.Generator().manual_seed((seed + i) % 2**63)) for i in range(batch_size)]
+        return torch.stack(rows).to(self.device)
+
+    @torch.no_grad()
+    def generate(
+        self, batch_size: int = 1, prompt: str | None = None, *, seed: int = 0, temperature: float = 1.0, guidance: float = 1.0
+    ) -> Float[Tensor, "b c h w"]:
+        """New pictures in [0, 1] (PX-17), with or without a prompt. Picture i is the one that seed + i gives alone, bit for bit.
+
+        One picture at a time: in a batch the CPU sums in another order, and a pixel on the edge between two colours may flip.
+        """
+        text = self.embed([prompt]) if prompt and prompt.strip() else None
+        noise = self.noise(seed, batch_size) * temperature
+        return torch.cat([self.decode(z[None], text, guidance) for z in noise])
+
+    @torch.no_grad()
+    def reconstruct(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Each picture through its own latent mean and back, one at a time (bit-equal in any batch)."""
+        return torch.cat([self.decode(self.encode(image[None])[0]) for image in images])
+
+    @torch.no_grad()
+    def interpolate(
+        self, image1: Float[Tensor, "c h w"], image2: Float[Tensor, "c h w"], steps: int = 10, *, slerp: bool = False
+    ) -> Float[Tensor, "n c h w"]:
+        """`steps` pictures from one to the other (PX-18). The ends equal the two reconstructions."""
+        first, last = (self.encode(image[None])[0] for image in (image1, image2))
+        path = interpolation(first[0], last[0], steps, slerp=slerp)
+        return torch.cat([self.decode(z[None]) for z in path])
+
+    @torch.no_grad()
+    def interpolate_prompts(
+        self,
+        prompt1: str,
+        prompt2: str,
+        steps: int = 10,
+        *,
+        seed: int = 0,
+        temperature: float = 1.0,
+        guidance: float = 1.0,
+        slerp: bool = False,
+    ) -> Float[Tensor, "n c h w"]:
+        """`steps` pictures from one prompt to the other with the same z (PX-18). The ends equal `generate` with that prompt and seed."""
+        first, last = (self.embed([prompt]) for prompt in (prompt1, prompt2))
+        z = self.noise(seed) * temperature
+        path = interpolation(first[0], last[0], steps, slerp=slerp)
+        return torch.cat([self.decode(z, text[None], guidance) for text in path])
+
+
+def interpolation(first: Float[Tensor, "l"], last: Float[Tensor, "l"], steps: int, *, slerp: bool = False) -> Float[Tensor, "n l"]:
+    """`steps` points from first to last, both ends exact: a straight line, or along the arc (Shoemake 1985) with `slerp`."""
+    if steps < 2:
+        raise ValueError(f"steps must be at least 2 (the two ends), got {steps}; try 10")
+    share = torch.linspace(0, 1, steps, device=first.device)[:, None]
+    angle = torch.acos(F.cosine_similarity(first, last, dim=0).clamp(-1, 1))
+    if slerp and angle.sin() > 1e-4:  # nearly parallel vectors have no arc to speak of
+        path = (torch.sin((1 - share) * angle) * first + torch.sin(share * angle) * last) / angle.sin()
+    else:
+        path = (1 - share) * first + share * last
+    path[0], path[-1] = first, last
+    return path
+
+
+def save(model: LunarCore, folder: str | Path, *, card: str = "", dtype: torch.dtype | None = None) -> Path:
+    """The model as a checkpoint folder: model.safetensors, config.json, tokenizer and word list when it reads text."""
+    import json
+
+    from lunaris.core import hub
+
+    files = {"README.md": card} if card else {}
+    if model.tokenizer is not None:
+        files |= model.tokenizer.to_files() | {"words.json": json.dumps(model.words, ensure_ascii=False, indent=0) + "\n"}
+    config = {"family": "pixel", "model": model.config.to_dict()}
+    return hub.save(folder, tensors=model.state_dict(), config=config, files=files, dtype=dtype)
+
+
+def load(ref: str | Path, *, revision: str | None = None, device: str = "cpu") -> LunarCore:
+    """The checkpoint behind `ref` (folder, bundled name, owner/name[@revision]), ready to generate.
+
+    Raises HubError, FileNotFoundError or ValueError with one sentence; a missing, surplus or misshapen weight is an error.
+    """
+    import json
+
+    from lunaris.core import hub
+    from lunaris.core.runtime import get_optimal_device
+
+    folder = hub.resolve(ref, revision=revision)
+    config = hub.load_config(folder)
+    if config.get("family") != "pixel":
+        raise ValueError(f"{ref} is a checkpoint of family {config.get('family')!r}, not 'pixel'; load it in its own tab")
+    model = LunarCore.from_config(PixelConfig.from_dict(config.get("model", {}), prefix="model."))
+    hub.load_into(model, folder)
+    if model.config.use_text:
+        model.tokenizer = BpeTokenizer.load(folder)
+        if model.tokenizer.vocab_size > model.config.text_encoder_config.vocab_size:
+            raise ValueError(
+                f"{ref}: the tokenizer has {model.tokenizer.vocab_size} entries, the model {model.config.text_encoder_config.vocab_size}"
+            )
+        words = folder / "words.json"
+        model.words = json.loads(words.read_text(encoding="utf-8")) if words.is_file() else {}
+    return model.to(get_optimal_device(device)).eval()

@@ -1,0 +1,39 @@
+"""What a visitor may ask for. Free of torch, so that the app can check an order before any model is loaded."""
+
+from dataclasses import dataclass
+
+from lunaris.core.config import BaseConfig, ConfigError, option
+
+MAX_PROMPT = 300
+
+
+@dataclass(frozen=True)
+class PixelRequest(BaseConfig):
+    """One order for sprites, however it comes in (tab, REST, MCP, command line); checked when it is made."""
+
+    prompt: str = option("", "what to draw, in English or Portuguese; empty = anything")
+    n: int = option(16, "how many sprites", ge=1, le=64)
+    seed: int = option(0, "picture i uses seed + i, so each one can be made again alone", ge=0, le=2**32 - 1)
+    temperature: float = option(0.7, "spread of the random latents: 0 = the average sprite, 1 = as trained", ge=0, le=2)
+    guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as trained, more exaggerates", ge=0, le=5)
+
+    def check(self) -> None:
+        if len(self.prompt) > MAX_PROMPT:
+            raise ConfigError(
+                f"prompt must be at most {MAX_PROMPT} characters, got {len(self.prompt)}; say it shorter, such as 'a red potion'"
+            )
+        if any(ord(char) < 32 or ord(char) == 127 for char in self.prompt):
+            raise ConfigError("prompt must be plain text without control characters such as line breaks or tabs; try 'a red potion'")
+        if self.seed + self.n > 2**32:
+            raise ConfigError(f"seed + n must stay within 2**32, got {self.seed} + {self.n}; try seed 0")
+
+
+@dataclass(frozen=True)
+class PixelOutput(BaseConfig):
+    """How the command line writes the sprites: one PNG sheet."""
+
+    scale: int = option(1, "every pixel becomes a square of this side", ge=1, le=64)
+    columns: int = option(0, "sprites per row; 0 = nearly square", ge=0, le=64)
+
+
+Request, Output = PixelRequest, PixelOutput  # the names every family gives them

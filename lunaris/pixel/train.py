@@ -1,0 +1,225 @@
+"""Training LunarisCore: the loss in its parts (PX-13, PX-14) and `train`; the loop itself is `core.training.fit`.
+
+    loss = reconstruction + beta(step) · KL(q(z|x) || N(0, I)) + alignment_weight · alignment
+
+All in nats per sprite. reconstruction is the head's negative log-likelihood, summed over the pixels. KL is summed over the latent
+dimensions, each with `free_bits` nats free, and its weight rises over the first `kl_warmup` of the run: with the spec's plain means the
+KL term wins and every latent collapses to noise. alignment ties the text vector to the latent mean of its own picture.
+"""
+
+import dataclasses
+import math
+import re
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+import lunaris
+from lunaris.core import hub, runtime
+from lunaris.core.config import ConfigError
+from lunaris.core.tokenizer import BpeTokenizer
+from lunaris.core.training import Loss, fit
+from lunaris.pixel.config import PixelConfig, PixelTrainConfig
+from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
+from lunaris.pixel.metrics import reconstruction_metrics
+from lunaris.pixel.model import LunarCore, load, save
+
+# --- the loss --------------------------------------------------------------------------------------------------------------------
+
+
+def kl_per_dimension(mean: Float[Tensor, "b l"], logvar: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
+    """KL(N(mean, exp(logvar)) || N(0, 1)) of each latent dimension, in nats."""
+    return 0.5 * (mean.square() + logvar.exp() - 1 - logvar)
+
+
+def infonce(image: Float[Tensor, "b l"], text: Float[Tensor, "b l"], same: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
+    """Symmetric InfoNCE (van den Oord et al. 2018) between picture i and caption i at temperature 0.1.
+
+    `same` marks pairs with equal captions; they are no negatives of each other.
+    """
+    logits = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T / 0.1  # (b, b)
+    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
+    logits = logits.masked_fill(same & ~own, -torch.inf)
+    target = torch.arange(len(logits), device=logits.device)
+    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+
+def align(config: PixelTrainConfig, mean: Float[Tensor, "b l"], text: Float[Tensor, "b l"], tokens: Tensor) -> Float[Tensor, ""]:
+    """The alignment term: InfoNCE, or 1 - cosine."""
+    if config.alignment == "cosine":
+        return 1 - F.cosine_similarity(mean, text).mean()
+    return infonce(mean, text, (tokens[:, None] == tokens[None]).all(-1))
+
+
+def kl_weight(config: PixelTrainConfig, step: int) -> float:
+    """beta, reached linearly over the first `kl_warmup` of the steps."""
+    warmup = config.kl_warmup * config.steps
+    return config.beta * (min(1.0, (step + 1) / warmup) if warmup else 1.0)
+
+
+def make_loss(config: PixelTrainConfig) -> Callable[[torch.nn.Module, dict[str, Tensor], int], Loss]:
+    """The loss that `fit` calls: nats per sprite, with its parts for the log."""
+
+    def loss(model: torch.nn.Module, batch: dict[str, Tensor], step: int) -> Loss:
+        parts = model(batch, config)
+        kl = parts["kl"].clamp_min(config.free_bits) if config.free_bits else parts["kl"]
+        total = parts["recon"].mean() + kl_weight(config, step) * kl.sum(1).mean()
+        logged = {"loss/recon": parts["recon"].mean(), "loss/kl": parts["kl"].sum(1).mean()}
+        if "align" in parts:
+            total = total + config.alignment_weight * parts["align"]
+            logged["loss/align"] = parts["align"]
+        return Loss(total=total, weight=float(len(batch["images"])), parts=logged)
+
+    return loss
+
+
+class TrainingPath(torch.nn.Module):
+    """The model with the training path as its forward, so that every parameter passes through one call (as several processes need)."""
+
+    def __init__(self, model: LunarCore):
+        super().__init__()
+        self.model = model
+
+    def forward(self, batch: dict[str, Tensor], config: PixelTrainConfig) -> dict[str, Tensor]:
+        """recon (b,), kl (b, l) and, with text, align ()."""
+        model, images = self.model, batch["images"]
+        mean, logvar = model.encode(images)
+        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+        text, parts = None, {}
+        if model.config.use_text:
+            words = model.text_encoder(batch["tokens"], batch["mask"])
+            if config.alignment != "none":
+                parts["align"] = align(config, mean, words, batch["tokens"])
+            keep = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
+            text = torch.where(keep, words, model.null)
+        scores = model.scores(model.fuse(z, text))
+        return parts | {"recon": model.head.nll(scores, images, config.recon_sigma), "kl": kl_per_dimension(mean, logvar)}
+
+
+# --- the run ---------------------------------------------------------------------------------------------------------------------
+
+
+def train(
+    config: PixelConfig,
+    train_config: PixelTrainConfig,
+    out: str | Path,
+    *,
+    source: str | Path = "procedural",
+    resume: bool = False,
+    should_stop: Callable[[], bool] | None = None,
+    callbacks: tuple = (),
+    progress: bool = True,
+) -> Path:
+    """Train on `source` (see `data.load_source`) and return `out`, a checkpoint folder ready for `load` and `push`.
+
+    `out`/state holds what `resume=True` continues from; `out`/metrics.jsonl is the log. A run that `should_stop` ends early leaves a
+    usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
+    """
+    out = Path(out)
+    runtime.seed_everything(train_config.seed)
+    data = load_source(source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed)
+    held = load_source(source, side=config.side, split="validation", n=512, seed=train_config.seed + 1)
+    model = prepare(config, train_config, data)
+    batches = Batches(data, train_config.batch_size, config, model.tokenizer)
+    run = in_steps(train_config, batches.per_epoch)
+
+    def evaluate(path: torch.nn.Module, step: int) -> dict[str, float]:
+        return reconstruction_metrics(path.model, held)
+
+    result = fit(
+        TrainingPath(model),
+        batches,
+        make_loss(run),
+        run,
+        out,
+        callbacks=callbacks,
+        evaluate=evaluate,
+        resume=resume,
+        should_stop=should_stop,
+        progress=progress,
+    )
+    model = model.cpu().eval()
+    card = make_card(model, run, source=str(source), count=len(data), steps=result.step, numbers=reconstruction_metrics(model, held))
+    return save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None)
+
+
+def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet) -> LunarCore:
+    """A fresh model with its tokenizer and palette fitted to the training data; weights from `init_from` where it names a checkpoint."""
+    model = LunarCore.from_config(config)
+    if config.use_text:
+        model.tokenizer = BpeTokenizer.train(data.captions, vocab_size=config.text_encoder_config.vocab_size, fold=True)
+        model.words = count_words(data.captions)
+    if config.head != "mse":
+        model.head.fit_palette(fit_palette(data.images, config.palette_size, config.channels, seed=train_config.seed))
+    if train_config.init_from:
+        start_from(model, load(train_config.init_from), freeze=train_config.freeze)
+    return model
+
+
+def start_from(model: LunarCore, trained: LunarCore, *, freeze: bool = False) -> None:
+    """Progressive training (PX-19): take over every weight `trained` has; with `freeze` those stay as they are.
+
+    A picture model starts a text model: encoder, decoder and head are the same in both. A model with text also brings its tokenizer.
+    """
+    for name in ("latent_dim", "filters", "input_shape", "head", "palette_size", "slots", "norm", "upsample"):
+        ours, theirs = getattr(model.config, name), getattr(trained.config, name)
+        if ours != theirs:
+            raise ConfigError(f"{name} must equal that of init_from, got {ours} and {theirs}; set {name} to {theirs}")
+    if trained.config.use_text and trained.config.text_encoder_config != model.config.text_encoder_config:
+        raise ConfigError("text_encoder_config must equal that of init_from; copy it from its config.json")
+    weights = trained.state_dict()
+    wanted = model.state_dict()
+    model.load_state_dict(wanted | {name: value for name, value in weights.items() if name in wanted})
+    if trained.config.use_text and model.config.use_text:
+        model.tokenizer, model.words = trained.tokenizer, trained.words
+    if freeze:
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(not name.startswith(("encoder.", "decoder.", "head.")))
+
+
+def in_steps(config: PixelTrainConfig, steps_per_epoch: int) -> PixelTrainConfig:
+    """The spec's epochs as optimiser steps: how long, how often to save and to evaluate."""
+    steps = config.steps or config.num_epochs * steps_per_epoch
+    return dataclasses.replace(
+        config,
+        steps=steps,
+        save_every=min(steps, config.save_interval * steps_per_epoch),
+        eval_every=min(steps, config.eval_interval * steps_per_epoch),
+        warmup_steps=min(config.warmup_steps, steps // 10),
+    )
+
+
+def count_words(captions: tuple[str, ...]) -> dict[str, int]:
+    """How often each word occurs in the captions, most frequent first: what a prompt may use with effect."""
+    counts = Counter(word for caption in captions for word in re.findall(r"\w+", caption.lower()))
+    return dict(counts.most_common(20_000))
+
+
+# --- the card --------------------------------------------------------------------------------------------------------------------
+
+
+def make_card(model: LunarCore, config: PixelTrainConfig, *, source: str, count: int, steps: int, numbers: dict[str, float]) -> str:
+    """The model card that goes with the checkpoint: what, data, command, numbers, limits."""
+    side, parameters = model.config.side, sum(p.numel() for p in model.parameters())
+    text = "steered by prompts in English or Portuguese" if model.config.use_text else "without prompts"
+    return hub.render_card(
+        name=f"LunarisCore {side}x{side}",
+        family="pixel",
+        what=f"A variational autoencoder of {parameters / 1e6:.1f} million parameters that draws {side}x{side} pixel art, {text}.",
+        data=f"{count:,} sprites of the source `{Path(source).name}`"
+        + (", drawn by Lunaris' own generator" if source == "procedural" else ""),
+        licence="mit" if source == "procedural" else "other",
+        command=f"python -m lunaris pixel train --source {Path(source).name} --seed {config.seed} --steps {steps} --batch-size {config.batch_size}",
+        metrics={f"validation {name}": round(value, 4) for name, value in numbers.items() if math.isfinite(value)},
+        limits=[
+            f"Pictures are {side}x{side} pixels; finer detail cannot be drawn.",
+            "A word that is not in words.json means little to the model.",
+            "Training from scratch takes minutes to hours on a CPU; a GPU is the efficient way to larger models.",
+        ],
+        tags=["pixel-art", f"lunaris-{lunaris.__version__}"],
+    )
