@@ -12,29 +12,37 @@ from dataclasses import dataclass
 
 CLASSES = ".lmdxkwsSbngGyYrocpfF"
 MAP_SIDE = 14  # a map leaves one pixel on each side of a 16 x 16 sprite for the outline
+SMALL_SIDE = 10
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing a sprite can show. `draw` is its pixel map (rows of `CLASSES`); Portuguese synonyms carry their own gender."""
+    """One thing a sprite can show. `draw` is its pixel map (rows of `CLASSES`) and `small` the same thing drawn again for the small
+    size, or empty where `draw` survives being reduced. Portuguese synonyms carry their own gender."""
 
     name_en: str
     name_pt: str
     gender_pt: str
     draw: tuple[str, ...]
+    small: tuple[str, ...] = ()
     synonyms_en: tuple[str, ...] = ()
     synonyms_pt: tuple[tuple[str, str], ...] = ()
     can_mirror: bool = True
 
 
-def _kind(name_en: str, name_pt: str, drawing: str, *, en: str = "", pt: str = "", can_mirror: bool = True) -> Kind:
-    """A `Kind` from short notation: Portuguese words are written 'word:m' or 'word:f', lists are separated by '|'."""
+def _rows(drawing: str, side: int) -> tuple[str, ...]:
     rows = tuple(drawing.split())
-    if len({len(row) for row in rows}) != 1 or max(len(rows), len(rows[0])) > MAP_SIDE or not set("".join(rows)) <= set(CLASSES):
-        raise ValueError(f"the map of {name_en} must be a rectangle of at most {MAP_SIDE} x {MAP_SIDE} characters of {CLASSES!r}")
+    if len({len(row) for row in rows}) > 1 or max(map(len, (rows, *rows))) > side or not set("".join(rows)) <= set(CLASSES):
+        raise ValueError(f"a pixel map must be a rectangle of at most {side} x {side} characters of {CLASSES!r}, got {rows}")
+    return rows
+
+
+def _kind(name_en: str, name_pt: str, drawing: str, *, small: str = "", en: str = "", pt: str = "", can_mirror: bool = True) -> Kind:
+    """A `Kind` from short notation: Portuguese words are written 'word:m' or 'word:f', lists are separated by '|'."""
     word, gender = name_pt.split(":")
-    synonyms = tuple((item.split(":")[0], item.split(":")[1]) for item in pt.split("|") if item)
-    return Kind(name_en, word, gender, rows, tuple(w for w in en.split("|") if w), synonyms, can_mirror)
+    synonyms_en = tuple(item for item in en.split("|") if item)
+    synonyms_pt = tuple((item.split(":")[0], item.split(":")[1]) for item in pt.split("|") if item)
+    return Kind(name_en, word, gender, _rows(drawing, MAP_SIDE), _rows(small, SMALL_SIDE), synonyms_en, synonyms_pt, can_mirror)
 
 
 KINDS = (
@@ -85,6 +93,17 @@ KINDS = (
         ...smyyds...
         ....sdds....
         .....ss.....
+    """, small="""
+        sssssssss
+        slllymmms
+        slllymmms
+        slllymmms
+        syyyyyyys
+        smmmymmds
+        smmmymdds
+        .smmymds.
+        ..smyds..
+        ...sss...
     """),
     _kind("key", "chave:f", drawing="""
         ..mmmm........
@@ -95,6 +114,13 @@ KINDS = (
         mmd..mmd.mm.mm
         .mmmmmd..dd.mm
         ..dddd......dd
+    """, small="""
+        .mmmm.....
+        ml..mm....
+        m....mmmmm
+        m....mmmmm
+        mm..md.m.m
+        .mddd..m.m
     """),
     _kind("heart", "coração:m", drawing="""
         ..mmm...mmm..
@@ -151,6 +177,17 @@ KINDS = (
         .mmmllllmmd.
         ..mmmmmmdd..
         ....dddd....
+    """, small="""
+        ...llll...
+        .llmmmmmd.
+        .lmxxxxmd.
+        lmxmmmmlmd
+        lmxmxxmlmd
+        lmxmxxmlmd
+        lmxmmmmlmd
+        .mmllllmd.
+        .mmmmmmdd.
+        ...dddd...
     """),
     _kind("chest", "baú:m", en="treasure chest", pt="arca:f", drawing="""
         .ymmmmmmmmmmy.
@@ -164,6 +201,15 @@ KINDS = (
         yylmmmmmmmmdyy
         yymmmmmmmdddyy
         yymddddddddd.y
+    """, small="""
+        .mmmmmmmm.
+        ymllmmmmmy
+        ymmmyymmmy
+        kkkkyykkkk
+        ymmmyymmmy
+        ymlmmmmmdy
+        ymmmmmmddy
+        ymdddddddy
     """),
     _kind("apple", "maçã:f", drawing="""
         ......n.gg..
@@ -194,6 +240,17 @@ KINDS = (
         .mdd..mmmmmd.
         ......mmmmdd.
         .......ddd...
+    """, small="""
+        ......ggg.
+        .....nngg.
+        ....n.n...
+        ...n..n...
+        ..n...n...
+        .mm...n...
+        mlmm.mmm..
+        mmmd.mlmm.
+        .md..mmmmd
+        .....mmdd.
     """),
     _kind("mushroom", "cogumelo:m", en="toadstool", drawing="""
         .....mmmm.....
@@ -241,22 +298,44 @@ KINDS = (
         ..llmmmmmmmmd.
         .mmmmmmmmmmddd
         .....bbn......
+    """, small="""
+        ....m....
+        ...mlm...
+        ..mllmm..
+        .mmlmmmm.
+        ...lmm...
+        ..mlmmm..
+        .mllmmmm.
+        mmllmmmmd
+        ...bbn...
+        ...bbn...
     """),
     _kind("flower", "flor:f", en="daisy", pt="margarida:f", drawing="""
-        ....mmmm....
-        ...mllmmm...
-        .mmmlmmmmmm.
-        mllmxyyxmmmm
-        mlmmyyyymmmd
-        mmmmyyyymmmd
-        mmmmxyyxmmdd
-        .mmmmmmmmdd.
-        ...mmmmmd...
-        ....mmdd....
-        .....gg.....
-        .ggg.gg.....
-        ..gggGG.....
-        .....GG.....
+        ...mmmmm...
+        ...mllmm...
+        mm.mlmmm.mm
+        mlmxyyyxmmm
+        mlmyyyyymmm
+        mmmyyyyymmd
+        mmmxyyyxmmd
+        mm.mmmmd.dd
+        ...mlmmd...
+        ...mmmdd...
+        .....g.....
+        .gg..g.gg..
+        ..ggggggg..
+        .....g.....
+    """, small="""
+        ...mmm...
+        ...mlm...
+        mm.mmm.mm
+        mlmyyymmm
+        mmmyyymmd
+        mm.mmm.dd
+        ...mmd...
+        ....g....
+        .gg.g.gg.
+        ..ggggg..
     """),
     _kind("cactus", "cacto:m", drawing="""
         .....mmm....
@@ -273,6 +352,17 @@ KINDS = (
         ..bbbbbbbb..
         ..bbbbbbnn..
         ...bbbbnn...
+    """, small="""
+        ...mlm...
+        ...mlm...
+        m..mlm.mm
+        ml.mlm.md
+        ml.mlmmmd
+        mlmmlmmd.
+        .mmmlm...
+        ...mlm...
+        .bbbbbbb.
+        ..bbbbn..
     """),
     _kind("house", "casa:f", en="home|cottage", drawing="""
         ......mm......
@@ -287,7 +377,7 @@ KINDS = (
         .fccfffffffff.
         .fccffbbbbfff.
         .fffffbbbbfff.
-        .fffffbbybfff.
+        .fffffbbbbfff.
         .fffffbbbbfff.
     """),
     _kind("castle", "castelo:m", en="fortress", pt="fortaleza:f", drawing="""
@@ -304,6 +394,16 @@ KINDS = (
         mlmmmnnnnmmmdd
         mlmmmnnnnmmmdd
         mmmmmnnnnmmddd
+    """, small="""
+        m.m....m.m
+        mmm....mmm
+        mlm.mm.mlm
+        mkmmmmmmkm
+        mlmmmmmmmm
+        mlmmnnmmmd
+        mlmnnnnmmd
+        mlmnnnnmdd
+        mmmnnnnmdd
     """),
     _kind("crown", "coroa:f", drawing="""
         m.....mm.....m
@@ -316,6 +416,14 @@ KINDS = (
         mlmrmmccmmrmdd
         mmmmmmmmmmmddd
         xxxxxxxxxxxxxx
+    """, small="""
+        m...mm...m
+        mm.mllm.mm
+        mlmmlmmmmd
+        mllmmmmmmd
+        mlrmccmrmd
+        mmmmmmmmdd
+        xxxxxxxxxx
     """),
     _kind("ring", "anel:m", drawing="""
         ....wccc....
@@ -331,6 +439,17 @@ KINDS = (
         .mmm....mmd.
         ..mmmmmmdd..
         ....dddd....
+    """, small="""
+        ..wccc..
+        ..cccc..
+        ...cc...
+        ..mmmm..
+        .ml..mm.
+        ml....md
+        m......d
+        m......d
+        mm....md
+        .mmmmdd.
     """),
     _kind("skull", "caveira:f", pt="crânio:m", drawing="""
         ...mmmmmm...
@@ -346,6 +465,17 @@ KINDS = (
         ..mmmmmmmd..
         ..mkmkmkmd..
         ..mkmkmkmd..
+    """, small="""
+        ..mmmmm..
+        .mllmmmm.
+        mllmmmmmm
+        mlmmmmmmm
+        mkkmmmkkd
+        mkkmmmkkd
+        mmmmkmmmd
+        .mmmmmmd.
+        .mkmkmkd.
+        .mkmkmkd.
     """),
     _kind("ghost", "fantasma:m", en="spirit", pt="espírito:m", drawing="""
         ....mmmm....
@@ -362,6 +492,17 @@ KINDS = (
         mmmmmmmmmmdd
         mmm.mmmm.mdd
         .m...mm...d.
+    """, small="""
+        ...mmm...
+        .mmlmmmm.
+        .mllmmmm.
+        mllmmmmmd
+        mlkmmmkmd
+        mlkmmmkmd
+        mmmmmmmmd
+        mmmmkmmmd
+        mmmmmmmdd
+        mm.mmm.dd
     """),
     _kind("slime", "slime:m", en="blob", pt="gosma:f", drawing="""
         .....mmmm.....
@@ -386,6 +527,14 @@ KINDS = (
         ..mmmmmmmmd.dd
         ....mmmddd...d
         ......dd......
+    """, small="""
+        ...mm.....
+        .mmlmmm..m
+        mllmmmmmmm
+        mkmmxmmmmd
+        mmmmxmmmmd
+        .mmmmmd..d
+        ...dd.....
     """),
     _kind("bird", "pássaro:m", pt="ave:f", drawing="""
         ...mmmm.......
@@ -414,6 +563,16 @@ KINDS = (
         wwmmmkmkmmmww
         .mmmmmmmmmdd.
         ..mmmmmmddd..
+    """, small="""
+        m.......m
+        mm.....mm
+        mpm...mpm
+        mpmmmmmpm
+        mlmmmmmmm
+        mlkmmmkmd
+        mmkmmmkmd
+        wmmmpmmmw
+        .mmmmmdd.
     """),
     _kind("dog", "cachorro:m", en="puppy|dog face", pt="cão:m", drawing="""
         ...mmmmmmmm...
@@ -445,6 +604,17 @@ KINDS = (
         mmmmmppmmmmd
         .mmmmwwmmmd.
         ..mmmwwmmd..
+    """, small="""
+        .mm....mm.
+        mpm....mpm
+        mpm....mpm
+        mpmmmmmmpm
+        .mllmmmmm.
+        .mlmmmmmm.
+        mmkmmmmkmd
+        mmkmmmmkmd
+        .mmmppmmd.
+        ..mmwwmd..
     """),
     _kind("snail", "caracol:m", pt="lesma:f", drawing="""
         ...mmmmm......
@@ -488,6 +658,17 @@ KINDS = (
         ..m........m..
         .m....mm....m.
         ......mm......
+    """, small="""
+        m...mm...m
+        .m......m.
+        ...mmmm...
+        ..mllmmm..
+        m.mlmmmm.m
+        m.mmmmmd.m
+        ..mmmmdd..
+        ...mddd...
+        .m......m.
+        m...mm...m
     """),
     _kind("moon", "lua:f", en="crescent", drawing="""
         ....mmmmm...
@@ -565,18 +746,28 @@ KINDS = (
     """),
     _kind("snowflake", "floco de neve:m", en="ice crystal", pt="floco:m", drawing="""
         ......m......
-        .m..m.m.m..m.
-        ..m..mmm..m..
-        ...m..m..m...
-        .m..m.m.m..m.
-        ..m..mmm..m..
-        mmmmmmmmmmmmm
-        ..m..mmm..m..
-        .m..m.m.m..m.
-        ...m..m..m...
-        ..m..mmm..m..
-        .m..m.m.m..m.
+        ....m.m.m....
+        ...m.mmm.m...
+        mm.m..m..m.mm
+        ..mm..l..mm..
+        .mm.mmlmm.mm.
+        ......l......
+        .mm.mmlmm.mm.
+        ..mm..l..mm..
+        mm.m..m..m.mm
+        ...m.mmm.m...
+        ....m.m.m....
         ......m......
+    """, small="""
+        ....m....
+        .m..m..m.
+        ..m.m.m..
+        ...mlm...
+        mmmlllmmm
+        ...mlm...
+        ..m.m.m..
+        .m..m..m.
+        ....m....
     """),
     _kind("book", "livro:m", en="spellbook", drawing="""
         .mmmmmmmmmmm.
@@ -592,6 +783,17 @@ KINDS = (
         mwwwwwwwwwwwd
         mwssssssssssd
         .mmmmmmmmmmmd
+    """, small="""
+        .mmmmmmmm
+        mxllmmmmm
+        mxlmyymmm
+        mxmmyymmm
+        mxmmmmmmm
+        mxmyyyymm
+        mxmmmmmmd
+        mwwwwwwwd
+        mwssssssd
+        .mmmmmmmd
     """),
     _kind("scroll", "pergaminho:m", en="parchment", drawing="""
         .mmmmmmmmmmm.
@@ -607,6 +809,17 @@ KINDS = (
         .mmmmmmmmmmm.
         mdllmmmmmmmmd
         mdxxxxxxxxxxd
+    """, small="""
+        .mmmmmmmm.
+        mdllmmmmmd
+        .xxxxxxxx.
+        .mlmmmmmm.
+        .mxxxxxmm.
+        .mlmmmmmm.
+        .mxxxxmmm.
+        .mmmmmmmm.
+        mdllmmmmmd
+        .xxxxxxxx.
     """),
     _kind("letter", "carta:f", en="envelope|mail", pt="envelope:m", drawing="""
         mmmmmmmmmmmmmm
@@ -649,6 +862,16 @@ KINDS = (
         ......mdd.....
         ......dd......
         ......d.......
+    """, small="""
+        .....m....
+        .....mm...
+        .....mlm..
+        mmmmmmllm.
+        mlllllllmm
+        mmmmmmmmd.
+        .....mmd..
+        .....md...
+        .....d....
     """),
     _kind("bow", "arco:m", en="longbow", drawing="""
         ......mmmm....
@@ -666,20 +889,20 @@ KINDS = (
         ......mmdd....
     """),
     _kind("axe", "machado:m", en="hatchet", drawing="""
-        ....bb...mm.
-        ..mmbbmmmmmm
-        ..mmbbllmmmm
-        ..mmbblmmmmm
-        ..mmbblmmmmd
-        ..mmbbmmmmdd
-        ....bb..mmdd
-        ....bb...dd.
-        ....bb......
-        ....bb......
-        ....bn......
-        ....bn......
-        ....bn......
-        ....nn......
+        ...bb....mm.
+        ...bb..mmmmm
+        mmmbbmmlllmm
+        mmmbbmlllmmm
+        mmmbbmllmmmm
+        mmdbbmmmmmmd
+        ...bb..mmmdd
+        ...bb....dd.
+        ...bb.......
+        ...bb.......
+        ...bn.......
+        ...bn.......
+        ...bn.......
+        ...nn.......
     """),
     _kind("hammer", "martelo:m", en="mallet", pt="marreta:f", drawing="""
         .mmmmmmmmmmm.
@@ -710,6 +933,17 @@ KINDS = (
         ......bn......
         ......bn......
         ......nn......
+    """, small="""
+        ..mmmmmm..
+        .mlllmmmm.
+        mlm.bb.mmd
+        mm..bb..md
+        m...bb...d
+        ....bb....
+        ....bb....
+        ....bb....
+        ....bn....
+        ....nn....
     """),
     _kind("wand", "varinha:f", en="magic wand", pt="varinha mágica:f", drawing="""
         .........m....
@@ -726,6 +960,17 @@ KINDS = (
         ...bn.........
         ..bn..........
         .bn...........
+    """, small="""
+        ......m...
+        .....mlm..
+        ...mmmlmmm
+        ....mllmd.
+        ....mmmm..
+        ....mmmmd.
+        ...bmd.md.
+        ..bn......
+        .bn.......
+        bn........
     """),
     _kind("hat", "chapéu:m", en="wizard hat|witch hat", pt="chapéu de mago:m", drawing="""
         .......mm.....
@@ -743,19 +988,29 @@ KINDS = (
         .mmmmmmddddddd
     """),
     _kind("helmet", "capacete:m", en="helm", pt="elmo:m", drawing="""
-        ....rrrrr...
-        ...rrr......
-        ...mmmmmm...
-        .mmllmmmmmm.
-        mllmmmmmmmmd
-        mlmmmmmmmmmd
-        mlmmmmmmmmmd
-        mkkkkkkkkkkd
-        mlkkmmmmkkmd
-        mlmmmkkmmmmd
-        mlmmmkkmmmdd
-        .mmmmkkmmdd.
-        ..mmmkkmdd..
+        f............f
+        ff...mmmm...ff
+        fff.mllmmm.fff
+        .ffmllmmmmmff.
+        ..fmlmmmmmmf..
+        ...mlmmmmmd...
+        ..mllmmmmmmd..
+        ..yyyyyyyyyy..
+        ..yyyyyyyyyy..
+        ..mmkkmmkkmd..
+        ..mmkkmmkkmd..
+        ..mdkkmmkkmd..
+        ..md..mm..dd..
+    """, small="""
+        f........f
+        ff.mmmm.ff
+        .fmllmmmf.
+        ..mlmmmm..
+        .mllmmmmd.
+        .yyyyyyyy.
+        .mkkmmkkd.
+        .mkkmmkkd.
+        .m..mm..d.
     """),
     _kind("boot", "bota:f", drawing="""
         .ffffffff....
@@ -784,6 +1039,15 @@ KINDS = (
         mmmmmmmmd....
         mmmmmmmdd....
         .mmmmddd.....
+    """, small="""
+        mmmmmmm...
+        mnnnnnm...
+        mllmmmmmm.
+        mlmmmmd.mm
+        mlmmmmd..m
+        mlmmmmd.mm
+        mmmmmmmmm.
+        .mmmddd...
     """),
     _kind("cake", "bolo:m", en="birthday cake", drawing="""
         ......yy......
@@ -799,6 +1063,17 @@ KINDS = (
         .mmmmmmmmmmdd.
         wwwwwwwwwwwwww
         .wwwwwwwwwwww.
+    """, small="""
+        ....yy....
+        ....ww....
+        ..mmmmmm..
+        .mllmmmmm.
+        .mlmmmmmm.
+        .mxmmxmxm.
+        .ffffffff.
+        .mmmmmmmd.
+        .mmmmmmdd.
+        wwwwwwwwww
     """),
     _kind("candle", "vela:f", drawing="""
         .....o.....
@@ -876,6 +1151,17 @@ KINDS = (
         ......b.......
         ...b..b.......
         ...bbbb.......
+    """, small="""
+        ....mm....
+        ..mmllmm..
+        .mlmxlmxm.
+        mllmxlmmxm
+        mlmmxmmmxd
+        m..m..m..d
+        ....bb....
+        ....b.....
+        .b..b.....
+        .bbbb.....
     """),
     _kind("boat", "barco:m", en="sailboat|ship", pt="veleiro:m|navio:m", drawing="""
         ......n.......
@@ -908,6 +1194,17 @@ KINDS = (
         S..mmmmdd..S
         ....oyyo....
         .....oo.....
+    """, small="""
+        ...mm...
+        ..mllm..
+        ..mlmm..
+        .mlccmm.
+        .mlccmd.
+        .mlmmmd.
+        SmlmmmdS
+        SmmmmmdS
+        S.mmdd.S
+        ...oy...
     """),
     _kind("car", "carro:m", en="automobile", pt="automóvel:m", drawing="""
         ....mmmmmm....
@@ -935,6 +1232,17 @@ KINDS = (
         .mmmmmmmmmmmm.
         mlmmmwwwwmmmmd
         mmmmmwwwwmmddd
+    """, small="""
+        ....rr....
+        .mmmmmmmm.
+        .mllmmmmd.
+        SmwwmmwwmS
+        SmwkmmwkmS
+        .mmmmmmmd.
+        .mkkkkkkd.
+        .mmmmmmdd.
+        ...SSSS...
+        .mmmmmmmd.
     """),
     _kind("alien", "alienígena:m", en="extraterrestrial", pt="extraterrestre:m|et:m", drawing="""
         ...mmmmmm...
@@ -950,6 +1258,17 @@ KINDS = (
         ..mmmmmmmd..
         ...mmkkmd...
         ....mmmd....
+    """, small="""
+        ..mmmmmm..
+        .mllmmmmm.
+        mllmmmmmmm
+        mlmmmmmmmd
+        mkkmmmmkkd
+        mkwkmmkwkd
+        mmkkmmkkmd
+        .mmmmmmmd.
+        ..mmkkmd..
+        ...mmmd...
     """),
     _kind("bone", "osso:m", drawing="""
         .mm........mm.
@@ -960,6 +1279,13 @@ KINDS = (
         mlmmmmmmmmmmmd
         mmmm......mmmd
         .mm........dd.
+    """, small="""
+        mm......mm
+        mlm....mmm
+        .mlmmmmmd.
+        .mmmmmmmd.
+        mmm....mmd
+        mm......dd
     """),
     _kind("leaf", "folha:f", drawing="""
         .........mmmm
@@ -1003,6 +1329,16 @@ KINDS = (
         mllmmm.mllmmd
         mlmmmd.mlmmmd
         .mmmd...mmdd.
+    """, small="""
+        ..mmmmmmmm
+        ..mllmmmmd
+        ..m......d
+        ..m......d
+        ..m......d
+        ..m......d
+        mmm...mmmd
+        mlm...mlmd
+        mmd...mmd.
     """),
     _kind("padlock", "cadeado:m", en="lock", drawing="""
         ...SSSSS...
@@ -1018,6 +1354,17 @@ KINDS = (
         mmmmmkmmmmd
         mmmmmmmmmdd
         .ddddddddd.
+    """, small="""
+        ..SSSSS..
+        .Ss...SS.
+        .Ss...SS.
+        .Ss...SS.
+        mmmmmmmmm
+        mllmmmmmd
+        mlmmkmmmd
+        mlmmkmmmd
+        mmmmmmmdd
+        .ddddddd.
     """),
     _kind("magnet", "ímã:m", drawing="""
         ssss....ssss
@@ -1033,6 +1380,16 @@ KINDS = (
         .mmmmmmmmdd.
         ..mmmmmddd..
         ....dddd....
+    """, small="""
+        sss....sss
+        sss....sss
+        mlm....mmd
+        mlm....mmd
+        mlm....mmd
+        mlmm..mmmd
+        mllmmmmmmd
+        .mmmmmmdd.
+        ..mmmddd..
     """),
     _kind("flag", "bandeira:f", en="banner", drawing="""
         yy..........
@@ -1063,5 +1420,237 @@ KINDS = (
         .mlmmyyymmmd.
         .mmmmyyymmdd.
         .mmddYYYdddd.
+    """, small="""
+        .yyy..yyy.
+        .y.yyyy.y.
+        ..yyyyyy..
+        mlmmyymmmm
+        mllmyymmmd
+        xxxxYYxxxx
+        .mlmyymmd.
+        .mlmyymmd.
+        .mmmyymmd.
+        .mmdYYddd.
+    """),
+    _kind("pumpkin", "abóbora:f", en="jack-o-lantern", drawing="""
+        ......GG......
+        .....gGG......
+        ..mmmmggmmmm..
+        .mllxmmmmxmmm.
+        mllxmmlmmmxmmd
+        mlmxmmlmmmxmmd
+        mlmxkkmmkkxmmd
+        mlmxkkmmkkxmmd
+        mmmxmmmmmmxmmd
+        mmmxkkkkkkxmdd
+        .mmmxkmmkxmdd.
+        ..mmmmmmmddd..
+    """, small="""
+        .....G....
+        .mmmggmmm.
+        mlmxmmxmmm
+        mlxmmmmxmd
+        mlkkmmkkmd
+        mlkkmmkkmd
+        mmxmmmmxmd
+        mmkkkkkkdd
+        .mmkmmkdd.
+    """),
+    _kind("butterfly", "borboleta:f", drawing="""
+        ....k...k....
+        .mmm.k.k.mmm.
+        mllmm.k.mmmmm
+        mlwwmmkmmwwmd
+        mlwwmmkmmwwmd
+        mmmmmmkmmmmmd
+        .mmmmmkmmmmd.
+        ..xmmmkmmmx..
+        .mmmmmkmmmmd.
+        .mmlmmkmmlmd.
+        .mmmm.k.mmdd.
+        ..mm.....dd..
+    """, small="""
+        ...k.k...
+        mmm.k.mmm
+        mllmkmmmm
+        mlwmkmwmd
+        mmmmkmmmd
+        .mmmkmmd.
+        .mmmkmmd.
+        mlmmkmmmd
+        mmm.k.mdd
+    """),
+    _kind("frog", "sapo:m", en="toad", pt="rã:f", drawing="""
+        ..mmm....mmm..
+        .mwwmm..mwwmm.
+        .mwkmmmmmwkmm.
+        .mwkmmmmmwkmm.
+        mmmmmmmmmmmmmm
+        mllmmmmmmmmmmd
+        mlmmmxmmxmmmmd
+        mlkmmmmmmmmkmd
+        mmmkkkkkkkkmmd
+        .mmmffffffmmd.
+        ..mmmffffmdd..
+    """, small="""
+        .mmm..mmm.
+        .mwm..mwm.
+        .mkmmmmkm.
+        mmmmmmmmmm
+        mlmmmmmmmd
+        mlkmmmmkmd
+        mmmkkkkmmd
+        .mffffffd.
+        ..mffffd..
+    """),
+    _kind("ice cream", "sorvete:m", en="ice cream cone", drawing="""
+        ...mmmm...
+        ..mllmmm..
+        .mllmmmmm.
+        .mlmmmmmm.
+        mmlmmmmmmd
+        mmmmmmmmmd
+        mxmmxmmxmd
+        .bbbbbbbb.
+        .bnbbnbbn.
+        ..bbnbbn..
+        ..bnbbnb..
+        ...bbnb...
+        ...bnbb...
+        ....bb....
+    """),
+    _kind("anchor", "âncora:f", drawing="""
+        .....mmm.....
+        ....mm.mm....
+        ....mm.mm....
+        .....mmm.....
+        ..mmmlmmmmm..
+        ..mmmlmmmmm..
+        .....lmm.....
+        .....lmm.....
+        .m...lmm...m.
+        mmm..lmm..mmm
+        mmm..lmm..mmm
+        .mmm.lmm.mmd.
+        ..mmmmmmmmd..
+        ....mmmdd....
+    """, small="""
+        ...mmm...
+        ...m.m...
+        ...mmm...
+        .mmlmmmm.
+        ...lmm...
+        m..lmm..m
+        mm.lmm.mm
+        mm.lmm.md
+        .mmmmmmd.
+        ...mmd...
+    """),
+    _kind("trophy", "troféu:m", en="trophy cup", pt="taça:f", drawing="""
+        ..mmmmmmmmmm..
+        mmmllmmmmmmmmm
+        m.mlmmmmmmmm.m
+        m.mlmmmmmmmd.m
+        m.mlmmmmmmmd.m
+        mmmlmmmmmmmdmm
+        ..mmmmmmmmmd..
+        ...mmmmmmmd...
+        ....mmmmdd....
+        ......md......
+        ......md......
+        ....bbbbbb....
+        ...bbbbbbnn...
+    """, small="""
+        .mmmmmmmm.
+        mmllmmmmmm
+        m.lmmmmm.m
+        m.lmmmmd.m
+        mmlmmmmdmm
+        ..mmmmmd..
+        ...mmmd...
+        ....md....
+        ...bbbb...
+        ..bbbbnn..
+    """),
+    _kind("turtle", "tartaruga:f", en="tortoise", drawing="""
+        ....mmmmm.....
+        ..mmllmmmmm...
+        .mllxmmmxmmm..
+        .mlmmxxxmmmmgg
+        mlmxmmmmmxmgkg
+        mmxmmmmmmmxggg
+        dddddddddddgg.
+        .ggg....ggg...
+        .ggg....ggg...
+    """, small="""
+        ..mmmmm...
+        .mlxmxmm..
+        mllmxmmmgg
+        mlmxmxmgkg
+        ddddddddg.
+        .gg..gg...
+        .gg..gg...
+    """),
+    _kind("donut", "rosquinha:f", en="doughnut", pt="donut:m", drawing="""
+        ....mmmm....
+        ..mmllmmmm..
+        .mlwmmmymmm.
+        .mlmmmmmmmm.
+        mlmmmFFmmymm
+        mymmF..Fmmmm
+        mmmmF..Fmwmd
+        mmwmmFFmmmmd
+        mmmmmmmymmmd
+        .mmymmmmmmd.
+        .ffmmwmmmff.
+        ...ffffff...
+    """, small="""
+        ..mmmmm..
+        .mllmmwm.
+        mlmmymmmm
+        mwmFFFmmm
+        mmmF.Fmym
+        mymFFFmmd
+        mmmwmmmwd
+        .mmmmymd.
+        ..fffff..
+    """),
+    _kind("shirt", "camiseta:f", en="t-shirt", pt="camisa:f", drawing="""
+        ...mmm..mmm...
+        .mmmmmddmmmmm.
+        mmmlmmmmmmmmmm
+        mmmlmmmmmmmmmd
+        mmmlmmmmmmmmdd
+        .mmlmmmmmmmmd.
+        ...lmmmmmmm...
+        ...lmmmmmmd...
+        ...lmmmmmmd...
+        ...lmmmmmmd...
+        ...mmmmmmmd...
+        ...mmmmmddd...
+    """),
+    _kind("die", "dado:m", en="dice", drawing="""
+        .mmmmmmmmmm.
+        mllllmmmmmmm
+        mlkkmmmmkkmd
+        mlkkmmmmkkmd
+        mlmmmmmmmmmd
+        mmmmmkkmmmmd
+        mmmmmkkmmmmd
+        mmmmmmmmmmmd
+        mmkkmmmmkkmd
+        mmkkmmmmkkdd
+        mmmmmmmmmddd
+        .dddddddddd.
+    """, small="""
+        .mmmmmmm.
+        mlllmmmmm
+        mlkmmmkmd
+        mlmmmmmmd
+        mmmmkmmmd
+        mmmmmmmmd
+        mmkmmmkmd
+        mmmmmmmdd
+        .ddddddd.
     """),
 )

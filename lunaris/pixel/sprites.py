@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from .sprite_kinds import CLASSES, KINDS, MAP_SIDE, Kind
+from .sprite_kinds import CLASSES, KINDS, MAP_SIDE, SMALL_SIDE, Kind
 
 __all__ = [
     "COLOURS", "KINDS", "PALETTE", "SIDES", "SIZES", "STYLES", "Colour", "Kind", "Label", "Sprites",
@@ -177,7 +177,7 @@ def _coverage(source: int, target: int) -> np.ndarray:
 
 
 def _resized(classes: np.ndarray, height: int, width: int) -> np.ndarray:
-    """The map at another size: each cell takes the material that covers most of it, small dark details counting double."""
+    """The map at another size: each cell takes the material that covers most of it, small dark details counting for more."""
     if (height, width) == classes.shape:
         return classes
     h, w = classes.shape
@@ -187,7 +187,7 @@ def _resized(classes: np.ndarray, height: int, width: int) -> np.ndarray:
     rows, columns = _coverage(classes.shape[0], height), _coverage(classes.shape[1], width)
     shares = np.stack([rows @ (classes == c).astype(np.float64) @ columns.T for c in present])
     clear = shares[present == 0].sum(0) if 0 in present else 0
-    weights = np.where(np.isin(present, [CLASSES.index("k"), CLASSES.index("x")]), 2.0, 1.0)
+    weights = np.where(np.isin(present, [CLASSES.index("k"), CLASSES.index("x")]), 1.6, 1.0)
     weights[present == 0] = 0
     best = present[np.argmax(shares * weights[:, None, None], axis=0)]
     return np.where(clear > 0.55, 0, best).astype(np.uint8)
@@ -196,11 +196,14 @@ def _resized(classes: np.ndarray, height: int, width: int) -> np.ndarray:
 def _without_seam(classes: np.ndarray, axis: int, rank: int) -> np.ndarray:
     """The map one row (axis 0) or column shorter, without one that nearly repeats its neighbour; unchanged if there is none."""
     lines = classes if axis == 0 else classes.T
-    difference = (lines[1:] != lines[:-1]).sum(1)
+    changed = lines[1:] != lines[:-1]
+    ink = lines == CLASSES.index("k")  # an eye or a hole is never made thinner
+    detail = ~np.isin(lines, [CLASSES.index(c) for c in ".lmd"])
+    difference = (changed * np.where(detail[1:] | detail[:-1], 3, 1) + 3 * ink[:-1]).sum(1)
     seams = [i for i in np.argsort(difference, kind="stable") if difference[i] <= 2]
     if rank >= len(seams) or len(lines) < 9:
         return classes
-    return np.delete(classes, seams[rank], axis)
+    return np.delete(classes, seams[rank], axis)  # the first of the pair
 
 
 def _ring(shape: np.ndarray, width: int) -> np.ndarray:
@@ -221,27 +224,37 @@ def _outline_width(side: int) -> int:
 
 
 @cache
-def _map(kind: int) -> np.ndarray:
-    return np.array([[CLASSES.index(c) for c in row] for row in KINDS[kind].draw], np.uint8)
+def _map(kind: int, small: bool) -> np.ndarray:
+    rows = KINDS[kind].small if small else KINDS[kind].draw
+    return np.array([[CLASSES.index(c) for c in row] for row in rows], np.uint8)
 
 
 SEAMS = ((None, None), (0, None), (None, 0), (0, 0), (1, None), (None, 1), (1, 1), (0, 1), (1, 0))  # (row, column) left out, by rank
 
 
-@lru_cache(maxsize=8192)
-def _drawing(kind: int, size: int, side: int, seam: int, light: int, mirror: bool) -> np.ndarray:
+@lru_cache(maxsize=1 << 14)
+def _drawing(kind: int, size: int, side: int, seam: int, light: int, outlined: bool) -> np.ndarray:
     """Classes of the drawing at its final scale, its outline around it: uint8 (h, w), h and w <= side."""
-    classes = _map(kind)
+    small = SIZES[size] == "small"
+    redrawn = (small or side == 8) and bool(KINDS[kind].small)
+    classes = _map(kind, redrawn)
     for axis, rank in enumerate(SEAMS[seam]):
         if rank is not None:
             classes = _without_seam(classes, axis, rank)
     border = _outline_width(side)
-    scale = (side - 2 * border) / MAP_SIDE * (1.0 if SIZES[size] == "big" else 0.7)
+    room = side - (2 * border if side > 8 else int(outlined))
+    scale = room * (SMALL_SIDE / MAP_SIDE if small else 1.0) / (SMALL_SIDE if redrawn else MAP_SIDE)
     height, width = (max(4, round(length * scale)) for length in classes.shape)
     classes = _relit(_resized(classes, height, width), light)
-    classes = np.pad(classes, border)
-    classes[_ring(classes > 0, border)] = OUTLINE
-    return classes[:, ::-1] if mirror else classes
+    if side == 8 and outlined:  # no room for a ring: a shadow on the lower right says as much
+        classes = np.pad(classes, ((0, 1), (0, 1)))
+        shape = classes > 0
+        shadow = np.roll(shape, 1, 0) | np.roll(shape, 1, 1)
+        classes[shadow & ~shape] = OUTLINE
+    elif side > 8:
+        classes = np.pad(classes, border)
+        classes[_ring(classes > 0, border)] = OUTLINE
+    return classes
 
 
 def _relit(classes: np.ndarray, light: int) -> np.ndarray:
@@ -284,12 +297,14 @@ def render(label: Label, side: int = 16, *, jitter_seed: int | None = None) -> n
     column shorter, lit otherwise; the same seed gives the same sprite."""
     if side not in SIDES:
         raise ValueError(f"side must be one of {SIDES}, got {side}; try 16")
+    outlined = STYLES[label.style] != "flat"
     if jitter_seed is None:
-        drawing = _drawing(label.kind, label.size, side, 0, 0, False)
+        drawing = _drawing(label.kind, label.size, side, 0, 0, outlined)
     else:
         dice = _Dice(jitter_seed)
         mirror = KINDS[label.kind].can_mirror and dice.chance(0.5)
-        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(4), mirror)
+        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(4), outlined)
+        drawing = drawing[:, ::-1] if mirror else drawing
     h, w = drawing.shape
     top, left = (side - h) // 2, (side - w) // 2
     if jitter_seed is not None:
