@@ -351,7 +351,7 @@ class LocalHub:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind(("127.0.0.1", self.port))
         self.port = listener.getsockname()[1]
-        config = uvicorn.Config(self._app, interface="asgi3", lifespan="off", log_level="error", timeout_keep_alive=60)
+        config = uvicorn.Config(self._app, interface="asgi3", lifespan="off", log_level="critical", timeout_keep_alive=60)
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run, args=([listener],), name="local-hub", daemon=True)
         self._thread.start()
@@ -410,11 +410,10 @@ class LocalHub:
         }
         self.log.append(entry)
         fault = self._next_fault(f"{request.method} {path}{'?' + query if query else ''}")
-        if fault:
-            await asyncio.sleep(fault.get("hang_s", 0))
         try:
+            await asyncio.sleep(fault.get("hang_s", 0) if fault else 0)
             body = await request.body()
-        except ClientDisconnect:
+        except (ClientDisconnect, asyncio.CancelledError):  # cancelled: the Hub is stopped in the middle of a hang
             return
         try:
             response = _fault_response(fault) if fault and "status" in fault else self._answer(request, path, body)
