@@ -15,8 +15,8 @@ from jaxtyping import Float, UInt8
 from PIL import Image, UnidentifiedImageError
 from torch import Tensor
 
-Rgba = UInt8[np.ndarray, "h w 4"]
-RgbaBatch = UInt8[np.ndarray, "n h w 4"]
+Rgba = UInt8[np.ndarray, "_ _ 4"]
+RgbaBatch = UInt8[np.ndarray, "_ _ _ 4"]
 
 MAX_PIXELS = 4096 * 4096
 MAX_BYTES = 20 * 2**20

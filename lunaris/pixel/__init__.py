@@ -1,18 +1,18 @@
 """LunarisCore: pixel art by a variational autoencoder, optionally steered by text. The names below are the family's contract."""
 
-import lazy_loader
+from lunaris.core import lazy
 
 TITLE = {"en": "Pixel Art", "pt-BR": "Pixel Art"}
 CHECKPOINT = "pixel-16"  # what the tab opens with
 
-__getattr__, __dir__, __all__ = lazy_loader.attach(
+lazy.export(
     __name__,
-    submod_attrs={
+    {
         "config": ["Config", "PixelConfig", "PixelTrainConfig", "TrainConfig"],
         "request": ["Output", "PixelOutput", "PixelRequest", "Request"],
         "model": ["Decoder", "Encoder", "LatentAdd", "LatentConcat", "LatentGating", "LunarCore", "TextEncoder", "load", "save"],
         "train": ["train"],
-        "generate": ["generate", "generate_request", "interpolate", "interpolate_prompts", "save_result"],
+        "generate": ["generate", "generate_request", "interpolate", "interpolate_prompts", "save_result", "unknown_words"],
         "metrics": ["evaluate"],
         "demo": ["build_demo"],
     },

@@ -197,9 +197,9 @@ class Batches:
         return torch.from_numpy(np.resize(order, len(order) + short))  # the last batch is filled up from the start of the same order
 
     def __call__(self, seed: int, step: int) -> dict[str, Tensor]:
-        """The global batch of one optimiser step: images (b, c, h, w) in [0, 1]; with text also tokens and mask (b, t)."""
-        start = (step % self.per_epoch) * self.batch_size
-        rows = self._order(seed, step // self.per_epoch)[start : start + self.batch_size]
+        """The global batch of optimiser step 1, 2, …: images (b, c, h, w) in [0, 1]; with text also tokens and mask (b, t)."""
+        epoch, index = divmod(step - 1, self.per_epoch)
+        rows = self._order(seed, epoch)[index * self.batch_size : (index + 1) * self.batch_size]
         batch = {"images": self.images[rows]}
         if self.tokens is not None:
             batch |= {"tokens": self.tokens[rows], "mask": self.mask[rows]}
@@ -211,19 +211,20 @@ def fit_palette(images: RgbaBatch, size: int, channels: int, *, seed: int = 0) -
 
     All colours when they are few enough (exact), else k-means on a sample of the pixels (Lloyd 1982).
     """
-    pixels = to_model(images, channels).movedim(1, -1).flatten(0, 2)  # (n·h·w, c)
-    colours, counts = pixels.unique(dim=0, return_counts=True)
+    packed, counts = np.unique(np.ascontiguousarray(images).view(np.uint32), return_counts=True)
+    by_use = packed[np.argsort(-counts, kind="stable")]
+    seen = by_use.view(np.uint8).reshape(-1, 1, 1, 4)  # as pictures of one pixel
+    colours = to_model(seen, channels)[:, :, 0, 0]
     if len(colours) <= size:
-        return colours[counts.argsort(descending=True, stable=True)]
+        return colours
     generator = torch.Generator().manual_seed(seed)
-    transparent = torch.zeros(1, channels)
-    keep = 1 if channels == 4 else 0
-    sample = pixels if channels == 3 else pixels[pixels[:, 3] > 0]
-    sample = sample[torch.randperm(len(sample), generator=generator)[:20_000]]
+    keep = 1 if channels == 4 else 0  # the transparent entry
+    weights = torch.from_numpy(np.sort(counts)[::-1].astype(np.float64)) * ((colours[:, 3] > 0) if keep else 1)
+    sample = colours[torch.multinomial(weights, 20_000, replacement=True, generator=generator)]
     centres = sample[torch.randperm(len(sample), generator=generator)[: size - keep]].clone()
     for _ in range(15):
         nearest = torch.cdist(sample, centres).argmin(1)
         total = torch.zeros_like(centres).index_add_(0, nearest, sample)
         count = torch.bincount(nearest, minlength=len(centres))[:, None]
         centres = torch.where(count > 0, total / count.clamp_min(1), centres)
-    return torch.cat([transparent[:keep], centres])
+    return torch.cat([torch.zeros(keep, channels), centres])

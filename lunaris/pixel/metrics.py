@@ -8,6 +8,7 @@ isolated_pixel_rate  opaque pixels unlike all four neighbours, of generated spri
 faint_alpha_rate     pixels with 0 < alpha < 0.1, before they are cleaned
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -41,7 +42,7 @@ def reconstruction_metrics(model: LunarCore, data: SpriteSet) -> dict[str, float
 def psnr(pictures: Float[Tensor, "n c h w"], originals: Float[Tensor, "n c h w"]) -> float:
     """Peak signal-to-noise ratio in dB over the whole set, peak 1; capped at 99 for equal pictures."""
     error = float((pictures - originals).square().mean())
-    return min(99.0, -10 * np.log10(error)) if error > 0 else 99.0
+    return min(99.0, -10 * math.log10(error)) if error > 0 else 99.0
 
 
 @torch.no_grad()

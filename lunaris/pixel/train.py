@@ -59,7 +59,7 @@ def align(config: PixelTrainConfig, mean: Float[Tensor, "b l"], text: Float[Tens
 def kl_weight(config: PixelTrainConfig, step: int) -> float:
     """beta, reached linearly over the first `kl_warmup` of the steps."""
     warmup = config.kl_warmup * config.steps
-    return config.beta * (min(1.0, (step + 1) / warmup) if warmup else 1.0)
+    return config.beta * (min(1.0, step / warmup) if warmup else 1.0)
 
 
 def make_loss(config: PixelTrainConfig) -> Callable[[torch.nn.Module, dict[str, Tensor], int], Loss]:
