@@ -124,8 +124,7 @@ def validate_card(text: str) -> dict[str, Any]:
     licences = front["license"] if isinstance(front["license"], list) else [front["license"]]
     for licence in licences:
         if licence not in LICENCES:
-            near = difflib.get_close_matches(str(licence).lower(), LICENCES, n=1)
-            raise ValueError(f"license in a card must be a licence id of the Hub, got {licence!r}; try '{near[0] if near else 'other'}'")
+            raise ValueError(f"license in a card must be a licence id of the Hub, got {licence!r}; try '{_nearest_licence(str(licence))}'")
     for key in ("tags", "datasets"):
         values = front.get(key, [])
         if not isinstance(values, list) or not all(_is_tag(value) for value in values):
@@ -135,6 +134,12 @@ def validate_card(text: str) -> dict[str, Any]:
             raise ValueError(f"{key} in a card must be one word, got {front[key]!r}")
     _check_model_index(front.get("model-index", []))
     return front
+
+
+def _nearest_licence(text: str) -> str:
+    """The id that was probably meant by "MIT License" or "apache2", else "other"."""
+    plain = re.sub(r"\W*licen[cs]e\W*", "", text.lower()).replace(" ", "-")
+    return next(iter(difflib.get_close_matches(plain, LICENCES, n=1, cutoff=0.7)), "other")
 
 
 def _is_tag(value: Any) -> bool:
