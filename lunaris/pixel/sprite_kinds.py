@@ -1,4 +1,4 @@
-"""The hand-drawn kinds of the procedural sprite set (PX-21): one pixel map of at most 14 x 14 each, named in English and Portuguese.
+"""The hand-drawn kinds of the procedural sprite set (PX-21): pixel maps of at most 14 x 14, names in English and Portuguese.
 
 Everything here was drawn for Lunaris, so the sprites are free of anybody else's licence. A map holds classes, not colours; `sprites.py`
 turns a class into a palette entry, because the same drawing is rendered in every colour and style.
@@ -13,17 +13,19 @@ from dataclasses import dataclass
 CLASSES = ".lmdxkwsSbngGyYrocpfF"
 MAP_SIDE = 14  # a map leaves one pixel on each side of a 16 x 16 sprite for the outline
 SMALL_SIDE = 10
+TINY_SIDE = 7
 
 
 @dataclass(frozen=True)
 class Kind:
-    """One thing a sprite can show. `draw` is its pixel map (rows of `CLASSES`) and `small` the same thing drawn again for the small
-    size, or empty where `draw` survives being reduced. Portuguese synonyms carry their own gender."""
+    """One thing a sprite can show. `draw` is its pixel map (rows of `CLASSES`), `tiny` the same thing drawn again for 8 x 8 sprites and
+    `small` for the small size, empty where `draw` survives being reduced. Portuguese synonyms carry their own gender."""
 
     name_en: str
     name_pt: str
     gender_pt: str
     draw: tuple[str, ...]
+    tiny: tuple[str, ...]
     small: tuple[str, ...] = ()
     synonyms_en: tuple[str, ...] = ()
     synonyms_pt: tuple[tuple[str, str], ...] = ()
@@ -37,12 +39,15 @@ def _rows(drawing: str, side: int) -> tuple[str, ...]:
     return rows
 
 
-def _kind(name_en: str, name_pt: str, drawing: str, *, small: str = "", en: str = "", pt: str = "", can_mirror: bool = True) -> Kind:
+def _kind(
+    name_en: str, name_pt: str, drawing: str, *, tiny: str, small: str = "", en: str = "", pt: str = "", can_mirror: bool = True
+) -> Kind:
     """A `Kind` from short notation: Portuguese words are written 'word:m' or 'word:f', lists are separated by '|'."""
     word, gender = name_pt.split(":")
     synonyms_en = tuple(item for item in en.split("|") if item)
     synonyms_pt = tuple((item.split(":")[0], item.split(":")[1]) for item in pt.split("|") if item)
-    return Kind(name_en, word, gender, _rows(drawing, MAP_SIDE), _rows(small, SMALL_SIDE), synonyms_en, synonyms_pt, can_mirror)
+    maps = _rows(drawing, MAP_SIDE), _rows(tiny, TINY_SIDE), _rows(small, SMALL_SIDE)
+    return Kind(name_en, word, gender, *maps, synonyms_en, synonyms_pt, can_mirror)
 
 
 KINDS = (
@@ -61,6 +66,14 @@ KINDS = (
         mmmmmmmmmddd
         .mmmmmmdddd.
         ..mmmddddd..
+    """, tiny="""
+        ..b..
+        ..w..
+        .mlm.
+        mlmmm
+        mmmmd
+        mmmdd
+        .mdd.
     """),
     _kind("sword", "espada:f", en="blade", pt="lâmina:f", drawing="""
         ...........lmm
@@ -77,6 +90,14 @@ KINDS = (
         .bnbyyyy......
         bnb...yy......
         yb............
+    """, tiny="""
+        .....lm
+        ....lmd
+        ...lmd.
+        y.lmd..
+        .yyd...
+        .by....
+        b..y...
     """),
     _kind("shield", "escudo:m", drawing="""
         ssssssssssss
@@ -104,6 +125,14 @@ KINDS = (
         .smmymds.
         ..smyds..
         ...sss...
+    """, tiny="""
+        sssssss
+        sllymms
+        sllymms
+        syyyyys
+        smmymds
+        .smyds.
+        ..sss..
     """),
     _kind("key", "chave:f", drawing="""
         ..mmmm........
@@ -121,6 +150,11 @@ KINDS = (
         m....mmmmm
         mm..md.m.m
         .mddd..m.m
+    """, tiny="""
+        .mm....
+        ml.mmmm
+        m..mmmm
+        .mm.m.m
     """),
     _kind("heart", "coração:m", drawing="""
         ..mmm...mmm..
@@ -135,6 +169,13 @@ KINDS = (
         ....mmmmd....
         .....mmd.....
         ......d......
+    """, tiny="""
+        .ml.mm.
+        mllmmmm
+        mlmmmmd
+        .mmmmd.
+        ..mmd..
+        ...d...
     """),
     _kind("star", "estrela:f", drawing="""
         ......m......
@@ -150,6 +191,14 @@ KINDS = (
         ..mmmmdmmmd..
         .mmmd...mmmd.
         .md.......md.
+    """, tiny="""
+        ...m...
+        ...m...
+        mmmlmmm
+        .mllmd.
+        ..mmm..
+        .mmdmd.
+        .m...d.
     """),
     _kind("gem", "gema:f", en="diamond|jewel|crystal", pt="diamante:m|joia:f|cristal:m", drawing="""
         ...lllmmmmm...
@@ -163,6 +212,13 @@ KINDS = (
         ....lxmmxd....
         .....xmmx.....
         ......xx......
+    """, tiny="""
+        .llmmm.
+        llxmxmd
+        xxxxxxx
+        .lxmxd.
+        ..lmd..
+        ...x...
     """),
     _kind("coin", "moeda:f", drawing="""
         ....llll....
@@ -188,6 +244,14 @@ KINDS = (
         .mmllllmd.
         .mmmmmmdd.
         ...dddd...
+    """, tiny="""
+        ..lll..
+        .lmmmm.
+        lmmxmmd
+        lmmxmmd
+        lmmxmmd
+        .mmmmd.
+        ..ddd..
     """),
     _kind("chest", "baú:m", en="treasure chest", pt="arca:f", drawing="""
         .ymmmmmmmmmmy.
@@ -210,6 +274,13 @@ KINDS = (
         ymlmmmmmdy
         ymmmmmmddy
         ymdddddddy
+    """, tiny="""
+        .mmmmm.
+        ylmmmmy
+        ymmymmy
+        kkkykkk
+        ymmymmy
+        ymmmmdy
     """),
     _kind("apple", "maçã:f", drawing="""
         ......n.gg..
@@ -225,8 +296,16 @@ KINDS = (
         .mmmmmmmmdd.
         .mmmmmmmddd.
         ..mmm..ddd..
+    """, tiny="""
+        ...n.g.
+        ...ng..
+        .mmnmm.
+        mllmmmm
+        mlmmmmd
+        mmmmmdd
+        .mm.dd.
     """),
-    _kind("cherry", "cereja:f", en="cherries", drawing="""
+    _kind("cherry", "cereja:f", drawing="""
         ........ggg..
         ......nngggg.
         .....nn.ggg..
@@ -251,6 +330,14 @@ KINDS = (
         mmmd.mlmm.
         .md..mmmmd
         .....mmdd.
+    """, tiny="""
+        ....ggg
+        ...ng..
+        ..n.n..
+        .n..n..
+        mlm.n..
+        mmd.mlm
+        ....mmd
     """),
     _kind("mushroom", "cogumelo:m", en="toadstool", drawing="""
         .....mmmm.....
@@ -266,6 +353,14 @@ KINDS = (
         ....ffffFF....
         ....ffffFF....
         ...fffffFFF...
+    """, tiny="""
+        ..mmm..
+        .mlwmm.
+        mlmmmwm
+        mwmmmmd
+        mmmwmmd
+        ..fff..
+        ..ffF..
     """),
     _kind("tree", "árvore:f", drawing="""
         ....mmmmm.....
@@ -282,6 +377,14 @@ KINDS = (
         .....bbn......
         .....bbn......
         ....bbbnn.....
+    """, tiny="""
+        ..mmm..
+        .mllmm.
+        mlmmmmm
+        mmmmxmd
+        .mxmmd.
+        ...b...
+        ..bbn..
     """),
     _kind("pine", "pinheiro:m", en="pine tree|fir", drawing="""
         ......m.......
@@ -309,6 +412,14 @@ KINDS = (
         mmllmmmmd
         ...bbn...
         ...bbn...
+    """, tiny="""
+        ...m...
+        ..mlm..
+        ..mmm..
+        .mlmmm.
+        ..mmm..
+        mlmmmmd
+        ...b...
     """),
     _kind("flower", "flor:f", en="daisy", pt="margarida:f", drawing="""
         ...mmmmm...
@@ -336,6 +447,14 @@ KINDS = (
         ....g....
         .gg.g.gg.
         ..ggggg..
+    """, tiny="""
+        ..mmm..
+        .mmlmm.
+        mmyyymm
+        .mmymm.
+        ..mmm..
+        .g.g.g.
+        ..ggg..
     """),
     _kind("cactus", "cacto:m", drawing="""
         .....mmm....
@@ -363,8 +482,16 @@ KINDS = (
         ...mlm...
         .bbbbbbb.
         ..bbbbn..
+    """, tiny="""
+        ..mmm..
+        ..mlm.m
+        m.mlm.m
+        mmmlmmm
+        ..mlm..
+        ..mlm..
+        .bbbbb.
     """),
-    _kind("house", "casa:f", en="home|cottage", drawing="""
+    _kind("house", "casa:f", en="cottage", drawing="""
         ......mm......
         .....mllm.....
         ....mllmmm....
@@ -379,6 +506,14 @@ KINDS = (
         .fffffbbbbfff.
         .fffffbbbbfff.
         .fffffbbbbfff.
+    """, tiny="""
+        ...m...
+        ..mlm..
+        .mlmmm.
+        mlmmmmm
+        .fffff.
+        .fcfbf.
+        .fffbf.
     """),
     _kind("castle", "castelo:m", en="fortress", pt="fortaleza:f", drawing="""
         m.m.m....m.m.m
@@ -404,6 +539,14 @@ KINDS = (
         mlmnnnnmmd
         mlmnnnnmdd
         mmmnnnnmdd
+    """, tiny="""
+        m.m.m.m
+        mmm.mmm
+        mkmmmkm
+        mlmmmmm
+        mmmnmmm
+        mmnnnmd
+        mmnnnmd
     """),
     _kind("crown", "coroa:f", drawing="""
         m.....mm.....m
@@ -424,6 +567,12 @@ KINDS = (
         mlrmccmrmd
         mmmmmmmmdd
         xxxxxxxxxx
+    """, tiny="""
+        m..m..m
+        mm.l.mm
+        mllmmmd
+        mrmcmrd
+        mmmmmdd
     """),
     _kind("ring", "anel:m", drawing="""
         ....wccc....
@@ -450,6 +599,14 @@ KINDS = (
         m......d
         mm....md
         .mmmmdd.
+    """, tiny="""
+        ..ccc..
+        ...c...
+        ..mmm..
+        .m...m.
+        m.....d
+        .m...d.
+        ..mdd..
     """),
     _kind("skull", "caveira:f", pt="crânio:m", drawing="""
         ...mmmmmm...
@@ -476,6 +633,14 @@ KINDS = (
         .mmmmmmd.
         .mkmkmkd.
         .mkmkmkd.
+    """, tiny="""
+        .mmmmm.
+        mllmmmm
+        mkkmkkm
+        mkkmkkd
+        mmmkmmd
+        .mmmmd.
+        .mkmkd.
     """),
     _kind("ghost", "fantasma:m", en="spirit", pt="espírito:m", drawing="""
         ....mmmm....
@@ -503,6 +668,14 @@ KINDS = (
         mmmmkmmmd
         mmmmmmmdd
         mm.mmm.dd
+    """, tiny="""
+        ..mmm..
+        .mllmm.
+        mlkmkmm
+        mmkmkmd
+        mmmmmmd
+        mmmmmmd
+        m.m.m.d
     """),
     _kind("slime", "slime:m", en="blob", pt="gosma:f", drawing="""
         .....mmmm.....
@@ -515,6 +688,12 @@ KINDS = (
         mmmmmmkkmmmmdd
         mmmmmmmmmmmddd
         .mmmmddddddd..
+    """, tiny="""
+        ..mmm..
+        .mllmm.
+        mlkmkmm
+        mmmmmmd
+        mmmmddd
     """),
     _kind("fish", "peixe:m", drawing="""
         .....mmm......
@@ -535,6 +714,12 @@ KINDS = (
         mmmmxmmmmd
         .mmmmmd..d
         ...dd.....
+    """, tiny="""
+        ..mm...
+        .mmmm.m
+        mkmxmmm
+        mmmxmmd
+        .mmd..d
     """),
     _kind("bird", "pássaro:m", pt="ave:f", drawing="""
         ...mmmm.......
@@ -549,6 +734,14 @@ KINDS = (
         ....fffmmdd...
         .....y..y.....
         ....yy.yy.....
+    """, tiny="""
+        .mmm...
+        ymkmm..
+        .mmmmmm
+        .ffmxxm
+        .fffmd.
+        ..fmd..
+        ..y.y..
     """),
     _kind("cat", "gato:m", en="kitten|cat face", pt="gatinho:m", drawing="""
         mm.........mm
@@ -573,6 +766,14 @@ KINDS = (
         mmkmmmkmd
         wmmmpmmmw
         .mmmmmdd.
+    """, tiny="""
+        m.....m
+        mm...mm
+        mpmmmpm
+        mlmmmmm
+        mkmmmkd
+        mmmpmmd
+        .mmmmd.
     """),
     _kind("dog", "cachorro:m", en="puppy|dog face", pt="cão:m", drawing="""
         ...mmmmmmmm...
@@ -588,6 +789,14 @@ KINDS = (
         ...fffkkfff...
         ....ffppff....
         .....fppf.....
+    """, tiny="""
+        .mmmmm.
+        xmlmmmx
+        xkmmmkx
+        xmmfmmx
+        xmfkfmx
+        .ffkff.
+        ..fpf..
     """),
     _kind("rabbit", "coelho:m", en="bunny", pt="coelhinho:m", drawing="""
         .mm......mm.
@@ -615,8 +824,16 @@ KINDS = (
         mmkmmmmkmd
         .mmmppmmd.
         ..mmwwmd..
+    """, tiny="""
+        .m...m.
+        .p...p.
+        .pm.mp.
+        .mlmmm.
+        mlkmkmd
+        mmmpmmd
+        .mmwmd.
     """),
-    _kind("snail", "caracol:m", pt="lesma:f", drawing="""
+    _kind("snail", "caracol:m", drawing="""
         ...mmmmm......
         ..mllmmmm..k.k
         .mlmxxxmmd.f.f
@@ -627,6 +844,13 @@ KINDS = (
         ..mmxxxxd.fffF
         .ffmmdddffffF.
         fffffffffFFF..
+    """, tiny="""
+        .mmmm..
+        mlxxmmk
+        mxmmxmf
+        mxmxxmf
+        mmxmmff
+        .ffffff
     """),
     _kind("egg", "ovo:m", en="easter egg", drawing="""
         ...mmmm...
@@ -642,6 +866,14 @@ KINDS = (
         mmmmmmmmdd
         .mmmmmmdd.
         ..mmmddd..
+    """, tiny="""
+        ..m..
+        .mlm.
+        .mmm.
+        wmwmw
+        mwmwm
+        mmmmd
+        .mmd.
     """),
     _kind("sun", "sol:m", drawing="""
         ......mm......
@@ -669,6 +901,14 @@ KINDS = (
         ...mddd...
         .m......m.
         m...mm...m
+    """, tiny="""
+        m..m..m
+        .mlmmm.
+        .lmmmm.
+        mmmmmmm
+        .mmmmd.
+        .mmmdd.
+        m..m..m
     """),
     _kind("moon", "lua:f", en="crescent", drawing="""
         ....mmmmm...
@@ -685,6 +925,14 @@ KINDS = (
         ..mmmmmmmd..
         ...mmmmddd..
         .....ddd....
+    """, tiny="""
+        ..mmm.
+        .mlm..
+        mlm...
+        mlm...
+        mmm...
+        .mmmmm
+        ..mdd.
     """),
     _kind("cloud", "nuvem:f", drawing="""
         .....mmmm.....
@@ -696,6 +944,11 @@ KINDS = (
         mmmmmmmmmmmmmd
         mmmmmmmmmmmddd
         .dddddddddddd.
+    """, tiny="""
+        ..mmm..
+        .mllmm.
+        mlmmmmm
+        mmmmddd
     """),
     _kind("lightning", "raio:m", en="thunderbolt|lightning bolt", pt="relâmpago:m", drawing="""
         ....mmmmmm
@@ -712,6 +965,14 @@ KINDS = (
         ..md......
         .md.......
         .d........
+    """, tiny="""
+        ..mmm
+        .mlm.
+        .mm..
+        mmmmm
+        ..mm.
+        .md..
+        .d...
     """),
     _kind("flame", "chama:f", en="fire", pt="fogo:m", drawing="""
         .....m.....
@@ -728,6 +989,14 @@ KINDS = (
         .mlwwwwlmd.
         ..mlwwlmd..
         ...mlldd...
+    """, tiny="""
+        ..m..
+        ..mm.
+        m.mmm
+        mmlmm
+        mmllm
+        mlwwm
+        .mwm.
     """),
     _kind("drop", "gota:f", en="droplet|raindrop", drawing="""
         ....mm....
@@ -743,6 +1012,14 @@ KINDS = (
         mmwwmmmmdd
         .mmmmmmdd.
         ..mmmddd..
+    """, tiny="""
+        ..m..
+        ..m..
+        .mlm.
+        .mmm.
+        mlmmd
+        mmmmd
+        .mmd.
     """),
     _kind("snowflake", "floco de neve:m", en="ice crystal", pt="floco:m", drawing="""
         ......m......
@@ -768,6 +1045,14 @@ KINDS = (
         ..m.m.m..
         .m..m..m.
         ....m....
+    """, tiny="""
+        ...m...
+        .m.m.m.
+        ..mmm..
+        mmmlmmm
+        ..mmm..
+        .m.m.m.
+        ...m...
     """),
     _kind("book", "livro:m", en="spellbook", drawing="""
         .mmmmmmmmmmm.
@@ -794,6 +1079,14 @@ KINDS = (
         mwwwwwwwd
         mwssssssd
         .mmmmmmmd
+    """, tiny="""
+        .mmmmm
+        mxlmmm
+        mxmymm
+        mxmmmm
+        mxmmmd
+        mwwwwd
+        .mmmmm
     """),
     _kind("scroll", "pergaminho:m", en="parchment", drawing="""
         .mmmmmmmmmmm.
@@ -820,8 +1113,16 @@ KINDS = (
         .mmmmmmmm.
         mdllmmmmmd
         .xxxxxxxx.
+    """, tiny="""
+        .mmmmm.
+        mlmmmmd
+        .mxxxm.
+        .mmmmm.
+        .mxxmm.
+        mlmmmmd
+        .xxxxx.
     """),
-    _kind("letter", "carta:f", en="envelope|mail", pt="envelope:m", drawing="""
+    _kind("letter", "carta:f", en="envelope", pt="envelope:m", drawing="""
         mmmmmmmmmmmmmm
         mxllllllllllxm
         mlxllllllllxmm
@@ -832,6 +1133,12 @@ KINDS = (
         mllllmmmmmmmmd
         mlllmmmmmmmmdd
         mddddddddddddd
+    """, tiny="""
+        mmmmmmm
+        mxlllxm
+        mlxlxmm
+        mllxmmd
+        mmmmmdd
     """),
     _kind("bomb", "bomba:f", drawing="""
         .........o.y.
@@ -848,6 +1155,14 @@ KINDS = (
         .mmmmmmmmmdd.
         ..mmmmmmmdd..
         ...mmmmddd...
+    """, tiny="""
+        .....oy
+        ....n..
+        ...ss..
+        .mmmm..
+        mllmmm.
+        mlmmmd.
+        .mmdd..
     """),
     _kind("arrow", "seta:f", pt="flecha:f", drawing="""
         ......m.......
@@ -872,6 +1187,14 @@ KINDS = (
         .....mmd..
         .....md...
         .....d....
+    """, tiny="""
+        ...m...
+        ...mm..
+        mmmmlm.
+        mlllllm
+        mmmmmd.
+        ...md..
+        ...d...
     """),
     _kind("bow", "arco:m", en="longbow", drawing="""
         ......mmmm....
@@ -887,6 +1210,14 @@ KINDS = (
         ...mmd...w....
         ....mmmd.w....
         ......mmdd....
+    """, tiny="""
+        ..mmm..
+        .mm.w..
+        mm..w..
+        sbbbbbr
+        mm..w..
+        .mm.w..
+        ..mmd..
     """),
     _kind("axe", "machado:m", en="hatchet", drawing="""
         ...bb....mm.
@@ -903,6 +1234,14 @@ KINDS = (
         ...bn.......
         ...bn.......
         ...nn.......
+    """, tiny="""
+        ..b.mm.
+        mmbmmmm
+        mmbmlmm
+        mmbmmmd
+        ..b.dd.
+        ..b....
+        ..n....
     """),
     _kind("hammer", "martelo:m", en="mallet", pt="marreta:f", drawing="""
         .mmmmmmmmmmm.
@@ -918,8 +1257,16 @@ KINDS = (
         .....bbn.....
         .....bbn.....
         .....bnn.....
+    """, tiny="""
+        .mmmmm.
+        mlmmmmd
+        mlmmmmd
+        .mmmdd.
+        ...b...
+        ...b...
+        ...n...
     """),
-    _kind("pickaxe", "picareta:f", en="pick", drawing="""
+    _kind("pickaxe", "picareta:f", drawing="""
         ....mmmmmm....
         ..mmllllmmmm..
         .mllmmmmmmmmm.
@@ -944,6 +1291,14 @@ KINDS = (
         ....bb....
         ....bn....
         ....nn....
+    """, tiny="""
+        .mmmmm.
+        mlmbmmm
+        m..b..d
+        ...b...
+        ...b...
+        ...b...
+        ...n...
     """),
     _kind("wand", "varinha:f", en="magic wand", pt="varinha mágica:f", drawing="""
         .........m....
@@ -971,6 +1326,14 @@ KINDS = (
         ..bn......
         .bn.......
         bn........
+    """, tiny="""
+        ....m..
+        ..mmlmm
+        ...mmm.
+        ...mmd.
+        ..bm.d.
+        .b.....
+        b......
     """),
     _kind("hat", "chapéu:m", en="wizard hat|witch hat", pt="chapéu de mago:m", drawing="""
         .......mm.....
@@ -986,6 +1349,14 @@ KINDS = (
         ..YYYYYYYYYYY.
         mmmmmmmmmmmmmm
         .mmmmmmddddddd
+    """, tiny="""
+        ...m...
+        ...mm..
+        ..mlm..
+        ..mlmm.
+        .mlmmd.
+        .yyyyy.
+        mmmmmdd
     """),
     _kind("helmet", "capacete:m", en="helm", pt="elmo:m", drawing="""
         f............f
@@ -1011,6 +1382,14 @@ KINDS = (
         .mkkmmkkd.
         .mkkmmkkd.
         .m..mm..d.
+    """, tiny="""
+        f.....f
+        ff.m.ff
+        .fmlmf.
+        .mlmmm.
+        .yyyyy.
+        .mkmkm.
+        .mkmkd.
     """),
     _kind("boot", "bota:f", drawing="""
         .ffffffff....
@@ -1025,8 +1404,16 @@ KINDS = (
         .mmmmmmmmmmmd
         .nnnnnnnnnnnn
         .nnnn..nnnnnn
+    """, tiny="""
+        .fff...
+        .mlm...
+        .mlm...
+        .mlmm..
+        .mmmmm.
+        .mmmmmd
+        .nnnnnn
     """),
-    _kind("mug", "caneca:f", en="cup", pt="xícara:f|copo:m", drawing="""
+    _kind("mug", "caneca:f", en="cup", pt="xícara:f", drawing="""
         ..w..w..w....
         .w..w..w.....
         mmmmmmmmm....
@@ -1048,6 +1435,13 @@ KINDS = (
         mlmmmmd.mm
         mmmmmmmmm.
         .mmmddd...
+    """, tiny="""
+        mmmmm..
+        mnnnmmm
+        mlmmm.m
+        mlmmm.m
+        mmmmmmm
+        .mmdd..
     """),
     _kind("cake", "bolo:m", en="birthday cake", drawing="""
         ......yy......
@@ -1074,6 +1468,14 @@ KINDS = (
         .mmmmmmmd.
         .mmmmmmdd.
         wwwwwwwwww
+    """, tiny="""
+        ...y...
+        ...w...
+        .mmmmm.
+        mllmmmm
+        mxmxmxm
+        fffffff
+        mmmmmdd
     """),
     _kind("candle", "vela:f", drawing="""
         .....o.....
@@ -1090,6 +1492,14 @@ KINDS = (
         YyyyyyyyyYY
         .YyyyyyyYY.
         ...YYYYY...
+    """, tiny="""
+        ..o..
+        ..y..
+        .mmm.
+        .lmd.
+        .lmd.
+        .lmd.
+        yyyyy
     """),
     _kind("lamp", "abajur:m", pt="luminária:f", drawing="""
         ....mmmmm....
@@ -1105,6 +1515,14 @@ KINDS = (
         ......Y......
         .....YYY.....
         ...YYYYYYY...
+    """, tiny="""
+        ..mmm..
+        .mlmmm.
+        .mlmmd.
+        mlmmmmd
+        ...Y...
+        ...Y...
+        ..YYY..
     """),
     _kind("bell", "sino:m", drawing="""
         .....mm.....
@@ -1120,6 +1538,14 @@ KINDS = (
         xxxxxxxxxxxx
         ....nnnn....
         .....nn.....
+    """, tiny="""
+        ...m...
+        ..mlm..
+        .mlmmd.
+        .mlmmd.
+        mlmmmmd
+        xxxxxxx
+        ...n...
     """),
     _kind("balloon", "balão:m", pt="bexiga:f", drawing="""
         ...mmmm...
@@ -1136,6 +1562,14 @@ KINDS = (
         ....s.....
         .....s....
         ....s.....
+    """, tiny="""
+        .mmm.
+        mlmmm
+        mlmmd
+        mmmmd
+        .mmd.
+        ..s..
+        .s...
     """),
     _kind("umbrella", "guarda-chuva:m", en="parasol", pt="sombrinha:f", drawing="""
         ......mm......
@@ -1162,6 +1596,14 @@ KINDS = (
         ....b.....
         .b..b.....
         .bbbb.....
+    """, tiny="""
+        ...m...
+        .mmlmm.
+        mlmxmmd
+        m.mbm.d
+        ...b...
+        .b.b...
+        ..b....
     """),
     _kind("boat", "barco:m", en="sailboat|ship", pt="veleiro:m|navio:m", drawing="""
         ......n.......
@@ -1178,6 +1620,14 @@ KINDS = (
         .bbbbbbbbbbbn.
         ..bbbbbbbbnn..
         ...nnnnnnnn...
+    """, tiny="""
+        ...n...
+        ..mnm..
+        .mlnmm.
+        mmlnmmd
+        ...n...
+        bbbbbbb
+        .bbbnn.
     """),
     _kind("rocket", "foguete:m", en="spaceship", pt="nave:f", drawing="""
         .....mm.....
@@ -1205,6 +1655,14 @@ KINDS = (
         SmmmmmdS
         S.mmdd.S
         ...oy...
+    """, tiny="""
+        ..m..
+        .mlm.
+        .mcm.
+        .mcm.
+        SmmmS
+        SmmdS
+        ..o..
     """),
     _kind("car", "carro:m", en="automobile", pt="automóvel:m", drawing="""
         ....mmmmmm....
@@ -1217,6 +1675,12 @@ KINDS = (
         mkkkmddddkkkdd
         .ksk.....ksk..
         .kkk.....kkk..
+    """, tiny="""
+        ..mmmm.
+        .mccmcm
+        mlmmmmm
+        mmmmmmd
+        .kk.kk.
     """),
     _kind("robot", "robô:m", en="android", pt="androide:m", drawing="""
         ......rr......
@@ -1243,8 +1707,16 @@ KINDS = (
         .mmmmmmdd.
         ...SSSS...
         .mmmmmmmd.
+    """, tiny="""
+        ...r...
+        .mmmmm.
+        SmlmmmS
+        SwkmwkS
+        .mmmmm.
+        .mkkkm.
+        .mmmdd.
     """),
-    _kind("alien", "alienígena:m", en="extraterrestrial", pt="extraterrestre:m|et:m", drawing="""
+    _kind("alien", "alienígena:m", en="extraterrestrial", pt="extraterrestre:m", drawing="""
         ...mmmmmm...
         .mmllmmmmmm.
         mmllmmmmmmmm
@@ -1269,6 +1741,14 @@ KINDS = (
         .mmmmmmmd.
         ..mmkkmd..
         ...mmmd...
+    """, tiny="""
+        .mmmmm.
+        mllmmmm
+        mmmmmmm
+        kkmmmkk
+        mkkmkkd
+        .mmmmd.
+        ..mkd..
     """),
     _kind("bone", "osso:m", drawing="""
         .mm........mm.
@@ -1286,6 +1766,12 @@ KINDS = (
         .mmmmmmmd.
         mmm....mmd
         mm......dd
+    """, tiny="""
+        mm...mm
+        mlmmmmm
+        .mmmmm.
+        mmmmmmd
+        mm...dd
     """),
     _kind("leaf", "folha:f", drawing="""
         .........mmmm
@@ -1301,6 +1787,14 @@ KINDS = (
         .mxmdddd.....
         nn...........
         n............
+    """, tiny="""
+        ....mmm
+        ..mmmxm
+        .mlmxmm
+        mllxmmd
+        mlxmmd.
+        mxmdd..
+        n......
     """),
     _kind("planet", "planeta:m", en="saturn", pt="saturno:m", drawing="""
         .....mmmm.....
@@ -1315,6 +1809,14 @@ KINDS = (
         yy.mmmmmmmdd..
         ...mmmmmddd...
         .....dddd.....
+    """, tiny="""
+        ..mmm..
+        .mlmmmy
+        mlmmmyy
+        mmmmyym
+        mmyyymd
+        yymmmd.
+        y.mdd..
     """),
     _kind("note", "nota musical:f", en="music note|musical note", pt="nota:f", can_mirror=False, drawing="""
         ....mmmmmmmmm
@@ -1339,6 +1841,14 @@ KINDS = (
         mmm...mmmd
         mlm...mlmd
         mmd...mmd.
+    """, tiny="""
+        ..mmmmm
+        ..mlmmm
+        ..m...m
+        ..m...m
+        .mm..mm
+        mlm.mlm
+        mmd.mmd
     """),
     _kind("padlock", "cadeado:m", en="lock", drawing="""
         ...SSSSS...
@@ -1365,6 +1875,14 @@ KINDS = (
         mlmmkmmmd
         mmmmmmmdd
         .ddddddd.
+    """, tiny="""
+        .SSSSS.
+        .S...S.
+        .S...S.
+        mmmmmmm
+        mlmkmmd
+        mmmkmmd
+        mmmmmdd
     """),
     _kind("magnet", "ímã:m", drawing="""
         ssss....ssss
@@ -1390,6 +1908,14 @@ KINDS = (
         mllmmmmmmd
         .mmmmmmdd.
         ..mmmddd..
+    """, tiny="""
+        ss...ss
+        ss...ss
+        mm...mm
+        ml...md
+        mlm.mmd
+        mmmmmmd
+        .mmmdd.
     """),
     _kind("flag", "bandeira:f", en="banner", drawing="""
         yy..........
@@ -1406,6 +1932,14 @@ KINDS = (
         bn..........
         bn..........
         nn..........
+    """, tiny="""
+        bmm....
+        bmlmmmm
+        bmlmmmm
+        bmmmmmd
+        b...mmd
+        b......
+        b......
     """),
     _kind("gift", "presente:m", en="present|gift box", drawing="""
         ..yyy...yyy..
@@ -1431,6 +1965,14 @@ KINDS = (
         .mlmyymmd.
         .mmmyymmd.
         .mmdYYddd.
+    """, tiny="""
+        .yy.yy.
+        ..yyy..
+        mmmymmm
+        xxxYxxx
+        mlmymmd
+        mmmymmd
+        mmdYddd
     """),
     _kind("pumpkin", "abóbora:f", en="jack-o-lantern", drawing="""
         ......GG......
@@ -1455,6 +1997,14 @@ KINDS = (
         mmxmmmmxmd
         mmkkkkkkdd
         .mmkmmkdd.
+    """, tiny="""
+        ...G...
+        .mmgmm.
+        mlxmxmm
+        mkkmkkd
+        mmxmxmd
+        mkkkkkd
+        .mmkmd.
     """),
     _kind("butterfly", "borboleta:f", drawing="""
         ....k...k....
@@ -1479,6 +2029,13 @@ KINDS = (
         .mmmkmmd.
         mlmmkmmmd
         mmm.k.mdd
+    """, tiny="""
+        mm.k.mm
+        mlmkmmm
+        mwmkmwm
+        .mmkmm.
+        mlmkmmd
+        mm.k.dd
     """),
     _kind("frog", "sapo:m", en="toad", pt="rã:f", drawing="""
         ..mmm....mmm..
@@ -1502,6 +2059,13 @@ KINDS = (
         mmmkkkkmmd
         .mffffffd.
         ..mffffd..
+    """, tiny="""
+        .mm.mm.
+        mwkmwkm
+        mmmmmmm
+        mlmmmmd
+        mkkkkkd
+        .mffmd.
     """),
     _kind("ice cream", "sorvete:m", en="ice cream cone", drawing="""
         ...mmmm...
@@ -1518,6 +2082,14 @@ KINDS = (
         ...bbnb...
         ...bnbb...
         ....bb....
+    """, tiny="""
+        .mmm.
+        mlmmm
+        mlmmd
+        mmmmd
+        .bbb.
+        .bnb.
+        ..b..
     """),
     _kind("anchor", "âncora:f", drawing="""
         .....mmm.....
@@ -1545,6 +2117,14 @@ KINDS = (
         mm.lmm.md
         .mmmmmmd.
         ...mmd...
+    """, tiny="""
+        ..mmm..
+        ..m.m..
+        .mmmmm.
+        ...l...
+        m..m..m
+        mm.m.md
+        .mmmdd.
     """),
     _kind("trophy", "troféu:m", en="trophy cup", pt="taça:f", drawing="""
         ..mmmmmmmmmm..
@@ -1571,6 +2151,14 @@ KINDS = (
         ....md....
         ...bbbb...
         ..bbbbnn..
+    """, tiny="""
+        mmlmmmm
+        m.lmm.m
+        mmlmmdm
+        ..mmd..
+        ...m...
+        ...d...
+        ..bbb..
     """),
     _kind("turtle", "tartaruga:f", en="tortoise", drawing="""
         ....mmmmm.....
@@ -1590,6 +2178,12 @@ KINDS = (
         ddddddddg.
         .gg..gg...
         .gg..gg...
+    """, tiny="""
+        .mmmm..
+        mlxmxm.
+        mlmxmmg
+        dddddgg
+        .g..g..
     """),
     _kind("donut", "rosquinha:f", en="doughnut", pt="donut:m", drawing="""
         ....mmmm....
@@ -1614,6 +2208,14 @@ KINDS = (
         mmmwmmmwd
         .mmmmymd.
         ..fffff..
+    """, tiny="""
+        .mmmmm.
+        mllmwmm
+        mmyFmmm
+        mmF.Fym
+        mymFmmd
+        mmwmmmd
+        .fffff.
     """),
     _kind("shirt", "camiseta:f", en="t-shirt", pt="camisa:f", drawing="""
         ...mmm..mmm...
@@ -1628,6 +2230,13 @@ KINDS = (
         ...lmmmmmmd...
         ...mmmmmmmd...
         ...mmmmmddd...
+    """, tiny="""
+        .mm.mm.
+        mmmdmmm
+        mmlmmmd
+        .mlmmm.
+        .mmmmd.
+        .mmmdd.
     """),
     _kind("die", "dado:m", en="dice", drawing="""
         .mmmmmmmmmm.
@@ -1652,5 +2261,13 @@ KINDS = (
         mmkmmmkmd
         mmmmmmmdd
         .ddddddd.
+    """, tiny="""
+        mmmmmmm
+        mklmmkm
+        mlmmmmm
+        mmmkmmd
+        mmmmmmd
+        mkmmmkd
+        mmmmddd
     """),
 )

@@ -13,7 +13,7 @@ from typing import Literal
 
 import numpy as np
 
-from .sprite_kinds import CLASSES, KINDS, MAP_SIDE, SMALL_SIDE, Kind
+from .sprite_kinds import CLASSES, KINDS, MAP_SIDE, SMALL_SIDE, TINY_SIDE, Kind
 
 __all__ = [
     "COLOURS", "KINDS", "PALETTE", "SIDES", "SIZES", "STYLES", "Colour", "Kind", "Label", "Sprites",
@@ -180,8 +180,8 @@ def _resized(classes: np.ndarray, height: int, width: int) -> np.ndarray:
     """The map at another size: each cell takes the material that covers most of it, small dark details counting for more."""
     if (height, width) == classes.shape:
         return classes
-    h, w = classes.shape
-    while len(classes) < 4 * max(h, height):
+    h = len(classes)
+    while len(classes) < max(4 * h, height):  # smoothed first, so that cells are cut along curves
         classes = _twice(classes)
     present = np.unique(classes)
     rows, columns = _coverage(classes.shape[0], height), _coverage(classes.shape[1], width)
@@ -219,39 +219,38 @@ def _ring(shape: np.ndarray, width: int) -> np.ndarray:
     return grown & ~shape
 
 
-def _outline_width(side: int) -> int:
-    return max(1, side // 32)
-
-
 @cache
-def _map(kind: int, small: bool) -> np.ndarray:
-    rows = KINDS[kind].small if small else KINDS[kind].draw
-    return np.array([[CLASSES.index(c) for c in row] for row in rows], np.uint8)
+def _map(kind: int, size: int, side: int) -> tuple[np.ndarray, float]:
+    """The drawing made for this size and side, as classes, and the share of the canvas inside the outline that it takes."""
+    thing, small = KINDS[kind], SIZES[size] == "small"
+    if side == 8:
+        rows, share = thing.tiny, (TINY_SIDE - small) / TINY_SIDE / TINY_SIDE
+    elif small and thing.small:
+        rows, share = thing.small, 1 / MAP_SIDE
+    else:
+        rows, share = thing.draw, (SMALL_SIDE / MAP_SIDE if small else 1) / MAP_SIDE
+    return np.array([[CLASSES.index(c) for c in row] for row in rows], np.uint8), share
 
 
 SEAMS = ((None, None), (0, None), (None, 0), (0, 0), (1, None), (None, 1), (1, 1), (0, 1), (1, 0))  # (row, column) left out, by rank
 
 
 @lru_cache(maxsize=1 << 14)
-def _drawing(kind: int, size: int, side: int, seam: int, light: int, outlined: bool) -> np.ndarray:
+def _drawing(kind: int, size: int, side: int, seam: int, light: int) -> np.ndarray:
     """Classes of the drawing at its final scale, its outline around it: uint8 (h, w), h and w <= side."""
-    small = SIZES[size] == "small"
-    redrawn = (small or side == 8) and bool(KINDS[kind].small)
-    classes = _map(kind, redrawn)
+    classes, share = _map(kind, size, side)
     for axis, rank in enumerate(SEAMS[seam]):
         if rank is not None:
             classes = _without_seam(classes, axis, rank)
-    border = _outline_width(side)
-    room = side - (2 * border if side > 8 else int(outlined))
-    scale = room * (SMALL_SIDE / MAP_SIDE if small else 1.0) / (SMALL_SIDE if redrawn else MAP_SIDE)
-    height, width = (max(4, round(length * scale)) for length in classes.shape)
+    border = max(1, side // 32)
+    room = side - 1 if side == 8 else side - 2 * border
+    height, width = (max(4, round(length * share * room)) for length in classes.shape)
     classes = _relit(_resized(classes, height, width), light)
-    if side == 8 and outlined:  # no room for a ring: a shadow on the lower right says as much
+    if side == 8:  # no room for a ring: a shadow on the lower right stands for the outline
         classes = np.pad(classes, ((0, 1), (0, 1)))
-        shape = classes > 0
-        shadow = np.roll(shape, 1, 0) | np.roll(shape, 1, 1)
-        classes[shadow & ~shape] = OUTLINE
-    elif side > 8:
+        shadow = np.roll(classes > 0, 1, 0) | np.roll(classes > 0, 1, 1)
+        classes[shadow & (classes == 0)] = OUTLINE
+    else:
         classes = np.pad(classes, border)
         classes[_ring(classes > 0, border)] = OUTLINE
     return classes
@@ -262,12 +261,13 @@ def _relit(classes: np.ndarray, light: int) -> np.ndarray:
     if light == 0:
         return classes
     lit, middle = CLASSES.index("l"), CLASSES.index("m")
-    body = (classes == lit) | (classes == middle)
     spot = classes == lit
-    moved = np.roll(spot, (0, 1) if light == 1 else (1, 0), (0, 1))
-    if light == 3:
-        moved |= spot
-    return np.where(body, np.where(moved, lit, middle), classes).astype(np.uint8)
+    moved = spot.copy() if light == 3 else np.zeros_like(spot)
+    if light == 1:
+        moved[:, 1:] |= spot[:, :-1]
+    else:
+        moved[1:] |= spot[:-1]
+    return np.where(spot | (classes == middle), np.where(moved, lit, middle), classes).astype(np.uint8)
 
 
 @cache
@@ -297,13 +297,12 @@ def render(label: Label, side: int = 16, *, jitter_seed: int | None = None) -> n
     column shorter, lit otherwise; the same seed gives the same sprite."""
     if side not in SIDES:
         raise ValueError(f"side must be one of {SIDES}, got {side}; try 16")
-    outlined = STYLES[label.style] != "flat"
     if jitter_seed is None:
-        drawing = _drawing(label.kind, label.size, side, 0, 0, outlined)
+        drawing = _drawing(label.kind, label.size, side, 0, 0)
     else:
         dice = _Dice(jitter_seed)
         mirror = KINDS[label.kind].can_mirror and dice.chance(0.5)
-        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(4), outlined)
+        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(4))
         drawing = drawing[:, ::-1] if mirror else drawing
     h, w = drawing.shape
     top, left = (side - h) // 2, (side - w) // 2
