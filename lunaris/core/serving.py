@@ -1,0 +1,230 @@
+"""The hub as a web server: FastAPI with the Gradio page at /, /healthz, and the limits that keep a public server up (HB-04).
+
+Nothing here imports torch: models load on the first click, or in the background once the server answers.
+"""
+
+import contextlib
+import errno
+import importlib
+import logging
+import os
+import socket
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+import lunaris
+from lunaris.core import ui
+
+if TYPE_CHECKING:
+    import gradio as gr
+    from fastapi import FastAPI
+
+log = logging.getLogger("lunaris")
+
+DEFAULT_HOST, DEFAULT_PORT = "127.0.0.1", 7860
+
+# --- families --------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Tab:
+    """One family's place in the hub: its demo, or the sentence that says why it has none."""
+
+    title: Mapping[str, str]
+    demo: "gr.Blocks | None" = None
+    error: str | None = None
+    warm: Callable[[], Any] | None = None
+
+
+def build_tab(name: str, load: Callable[[str], ModuleType] = importlib.import_module) -> Tab:
+    """The tab of family `name`. A family that cannot be imported or built gives a tab that says so; the traceback is logged."""
+    title = {language: name for language in ui.LANGUAGES}
+    try:
+        title = load(f"lunaris.{name}").TITLE
+        demo = load(f"lunaris.{name}.demo")
+        return Tab(title, demo.build_demo(), warm=getattr(demo, "warm", None))
+    except Exception as error:
+        log.exception("the tab of %s could not be built", name)
+        return Tab(title, error=f"{type(error).__name__}: {' '.join(str(error).split())[:300]}")
+
+
+# --- the server ------------------------------------------------------------------------------------------------------------------
+
+
+def create_app(families: Sequence[str] | None = None, *, host: str = DEFAULT_HOST, port: int = DEFAULT_PORT, build=build_tab) -> "FastAPI":
+    """The whole hub as an ASGI app. `host` and `port` are where it will listen: MCP calls the server back there."""
+    import gradio as gr
+    from fastapi import FastAPI
+
+    tabs = {name: build(name) for name in (lunaris.FAMILIES if families is None else families)}
+    app = FastAPI(title="Lunaris", version=lunaris.__version__, docs_url=None, redoc_url=None, openapi_url=None)
+    app.state.tabs = tabs
+
+    @app.get("/healthz")
+    def healthz() -> dict[str, Any]:
+        return health(tabs)
+
+    whole = ui.page(
+        {name: ui.broken_tab(tab.error) if tab.error else tab.demo for name, tab in tabs.items()},
+        {name: tab.title for name, tab in tabs.items()},
+    )
+    gr.mount_gradio_app(app, whole, path="/", server_name=host, server_port=port, **ui.page_options())
+    if whole.mcp_server_obj:
+        # Otherwise the Host header of the first call would decide where this server sends every MCP call.
+        whole.mcp_server_obj._local_url = f"http://{_reachable(host)}:{port}/"
+    return app
+
+
+def _reachable(host: str) -> str:
+    """The address at which this machine reaches its own server."""
+    host = {"0.0.0.0": "127.0.0.1", "": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host
+
+
+def health(tabs: Mapping[str, Tab]) -> dict[str, Any]:
+    """What /healthz answers: ok, or degraded when a tab is broken; the other tabs still work then."""
+    from lunaris.core import models
+
+    families = {
+        name: {"state": "broken", "error": tab.error} if tab.error else {"state": "ready", "loaded": models.shared().names(name)}
+        for name, tab in tabs.items()
+    }
+    broken = any(tab.error for tab in tabs.values())
+    return {"status": "degraded" if broken else "ok", "version": lunaris.__version__, "families": families}
+
+
+# --- manners: what Gradio's routes answer to a request that makes no sense ---------------------------------------------------------
+
+
+class BodyLimit:
+    """ASGI middleware that refuses a request body over `limit` bytes with 413, announced or not."""
+
+    def __init__(self, app, limit: int):
+        self.app, self.limit = app, limit
+
+    async def __call__(self, scope, receive, send):
+        from starlette.responses import JSONResponse
+
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        refusal = JSONResponse({"error": f"a request must be at most {self.limit // 2**20} MB; send less"}, 413)
+        announced = dict(scope["headers"]).get(b"content-length", b"0")
+        if not announced.isdigit() or int(announced) > self.limit:
+            return await refusal(scope, receive, send)
+        received = 0
+
+        async def counted():
+            nonlocal received
+            message = await receive()
+            received += len(message.get("body", b""))
+            if received > self.limit:
+                await refusal(scope, receive, send)
+                raise _TooLarge
+            return message
+
+        async def unless_refused(message):
+            if received <= self.limit:  # what the app makes of the broken-off body is of no use any more
+                await send(message)
+
+        with contextlib.suppress(_TooLarge):
+            await self.app(scope, counted, unless_refused)
+
+
+class _TooLarge(Exception):
+    pass
+
+
+def app_kwargs() -> dict[str, Any]:
+    """FastAPI arguments for Gradio's own app: a bound on the request body; 404, 422 and one sentence instead of 500 and a traceback."""
+    from fastapi.exceptions import RequestValidationError
+    from gradio.route_utils import FnIndexInferError
+    from starlette.middleware import Middleware
+    from starlette.requests import Request
+    from starlette.responses import JSONResponse
+
+    def no_endpoint(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": "no such endpoint; GET /gradio_api/info lists them"}, 404)
+
+    def lookup(request: Request, error: Exception) -> JSONResponse:
+        # an unknown api_name or fn_index is a KeyError on these routes
+        asks_by_name = request.url.path.startswith(("/gradio_api/call/", "/gradio_api/queue/join"))
+        return no_endpoint(request, error) if asks_by_name else unexpected(request, error)
+
+    def malformed(request: Request, error: Exception) -> JSONResponse:
+        if request.method != "POST":
+            return unexpected(request, error)
+        return JSONResponse({"error": ui.TEXTS.say("malformed", ui.language_of(request))}, 422)
+
+    def unexpected(request: Request, error: Exception) -> JSONResponse:
+        return JSONResponse({"error": ui.report(error, ui.language_of(request))}, 500)
+
+    refusals = (RequestValidationError, TypeError, ValueError, RecursionError)  # the last: JSON nested a thousand deep
+    handlers = {FnIndexInferError: no_endpoint, LookupError: lookup, **dict.fromkeys(refusals, malformed), Exception: unexpected}
+    return {"exception_handlers": handlers, "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE)]}
+
+
+# --- python app.py ---------------------------------------------------------------------------------------------------------------
+
+
+def serve(families: Sequence[str] | None = None) -> None:
+    """Run the hub until it is stopped, at GRADIO_SERVER_NAME:GRADIO_SERVER_PORT (127.0.0.1:7860).
+
+    A port that is taken or a value that makes no sense ends the process with one sentence and exit code 2.
+    """
+    try:
+        listening = listen(os.environ.get("GRADIO_SERVER_NAME", "").strip(), os.environ.get("GRADIO_SERVER_PORT", "").strip())
+    except ValueError as error:
+        print(f"app.py: error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    import uvicorn
+
+    # One thread per request: two visitors then run side by side, and tiny operators do not wait for each other.
+    os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("LUNARIS_THREADS") or "1")
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    host, port = listening.getsockname()[:2]
+    app = create_app(families, host=host, port=port)
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))
+    threading.Thread(target=_announce_and_warm, args=(server, app.state.tabs, f"http://{_reachable(host)}:{port}"), daemon=True).start()
+    server.run(sockets=[listening])
+
+
+def listen(host: str, port: str) -> socket.socket:
+    """A socket bound to host and port as text ("" = the default). Raises ValueError with one sentence."""
+    host, port = host or DEFAULT_HOST, port or str(DEFAULT_PORT)
+    if not port.isdecimal() or not 0 <= int(port) <= 65535:
+        raise ValueError(f"GRADIO_SERVER_PORT must be a whole number from 0 to 65535, got {port!r}; try {DEFAULT_PORT}")
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]
+    except (OSError, UnicodeError):
+        raise ValueError(f"GRADIO_SERVER_NAME must be an address of this machine, got {host!r}; try {DEFAULT_HOST} or 0.0.0.0") from None
+    listening = socket.socket(family, kind, protocol)
+    try:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.bind(address)
+        listening.listen(128)  # two servers may bind one address; only one may listen
+    except OSError as error:
+        listening.close()
+        remedy = "stop the other program or set GRADIO_SERVER_PORT to a free port" if error.errno == errno.EADDRINUSE else "choose another"
+        raise ValueError(f"cannot listen on {host}:{port}: {os.strerror(error.errno or 0).lower()}; {remedy}") from None
+    return listening
+
+
+def _announce_and_warm(server, tabs: Mapping[str, Tab], url: str) -> None:
+    """Say where the hub is once it answers, then load what the first click will need."""
+    while not server.started:
+        if server.should_exit:
+            return
+        time.sleep(0.05)
+    print(f"Lunaris is ready: {url}", flush=True)
+    for name, tab in tabs.items():
+        if tab.warm:
+            try:
+                tab.warm()
+            except Exception as error:  # the visitor gets the same error as a sentence, on the first click
+                log.warning("the model of %s is not ready: %s", name, " ".join(str(error).split()))

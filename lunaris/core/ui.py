@@ -1,0 +1,463 @@
+"""The look, the two languages and the manners of every page: theme, texts, header and footer, errors as one sentence (HB-04).
+
+A family's demo.py builds its components; this module gives them their words (`Texts`), turns what goes wrong into a sentence for the
+visitor (`friendly`), and puts the demo on a page (`page`, `page_options`, `launch`). It knows no family and imports gradio inside.
+"""
+
+import base64
+import functools
+import html
+import importlib.util
+import inspect
+import logging
+import re
+import secrets
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import lunaris
+
+if TYPE_CHECKING:
+    import gradio as gr
+
+F = TypeVar("F", bound=Callable)
+
+LANGUAGES = ("en", "pt-BR")
+STATIC = Path(__file__).parent / "static"
+MAX_FILE_SIZE = 5 * 2**20  # one uploaded file
+MAX_BODY_SIZE = 8 * 2**20  # one request, whatever it carries
+
+log = logging.getLogger("lunaris")
+
+# --- languages -------------------------------------------------------------------------------------------------------------------
+
+_catalogue: dict[str, tuple[str, str]] = {}  # key -> (English, Portuguese), of every `Texts`
+
+
+class Texts:
+    """The words of one page in both languages; `table` maps a key to (English, Brazilian Portuguese).
+
+    texts("prompt") is a label that Gradio translates in the browser; texts.html("hint") is HTML that holds both languages, of which
+    the style sheet shows one; texts.say("saved", language, name="x") is a sentence for a toast or a file.
+    """
+
+    def __init__(self, prefix: str, table: Mapping[str, tuple[str, str]]):
+        self.prefix, self.table = prefix, dict(table)
+        _catalogue.update({f"{prefix}_{key}": pair for key, pair in self.table.items()})
+
+    def __call__(self, key: str) -> Any:
+        from gradio.i18n import I18nData
+
+        if key not in self.table:
+            raise KeyError(f"no text {key!r} in {self.prefix}")
+        return I18nData(f"{self.prefix}_{key}")
+
+    def html(self, key: str, **values: Any) -> str:
+        """The text in both languages, `values` escaped and filled in. The text itself may hold markup."""
+        safe = {name: html.escape(str(value)) for name, value in values.items()}
+        return both(*(text.format(**safe) if values else text for text in self.table[key]))
+
+    def say(self, key: str, language: str, **values: Any) -> str:
+        return self.table[key][LANGUAGES.index(language)].format(**values)
+
+
+def both(english: str, portuguese: str) -> str:
+    """HTML that holds both languages; the style sheet shows the page's own."""
+    return f'<span class="i18n" lang="en">{english}</span><span class="i18n" lang="pt-BR">{portuguese}</span>'
+
+
+def translations() -> "gr.I18n":
+    """Every text registered so far, for Gradio's own translation in the browser."""
+    import gradio as gr
+
+    english, portuguese = ({key: pair[i] for key, pair in _catalogue.items()} for i in (0, 1))
+    return gr.I18n(**{"en": english, "pt": portuguese, "pt-BR": portuguese})
+
+
+def language_of(request: "gr.Request | None") -> str:
+    """The language to answer in: the better of ours by the request's Accept-Language, English without one.
+
+    The page sends the visitor's own choice there (static/page.js); a REST or MCP client sends what it likes.
+    """
+    header = request.headers.get("accept-language", "") if request is not None and hasattr(request, "headers") else ""
+    ranked = []
+    for part in header.split(","):
+        tag, _, weight = part.strip().partition(";q=")
+        if tag.lower().split("-")[0] in ("en", "pt"):
+            try:
+                ranked.append((float(weight or 1), tag.lower()))
+            except ValueError:
+                continue
+    best = max(ranked, key=lambda pair: pair[0], default=(0, "en"))
+    return "pt-BR" if best[1].startswith("pt") else "en"
+
+
+TEXTS = Texts(
+    "page",
+    {
+        "pitch": (
+            "Small generative models to try, retrain and make your own",
+            "Pequenos modelos generativos para testar, retreinar e chamar de seus",
+        ),
+        "skip": ("Skip to the models", "Pular para os modelos"),
+        "language": ("Language", "Idioma"),
+        "dark": ("Dark theme", "Tema escuro"),
+        "licence": ("MIT licence", "Licença MIT"),
+        "local": (
+            "Everything runs on this server; nothing you type leaves it.",
+            "Tudo roda neste servidor; nada do que você digita sai dele.",
+        ),
+        "api": ("API", "API"),
+        "mcp": ("MCP tools", "Ferramentas MCP"),
+        "health": ("Status", "Estado"),
+        "error": ("That did not work", "Isso não deu certo"),
+        "unexpected": (
+            "Something went wrong on our side, and nothing was lost; try again. (report {id})",
+            "Algo deu errado do nosso lado, e nada se perdeu; tente de novo. (registro {id})",
+        ),
+        "memory": (
+            "There is not enough memory for this; ask for less at once.",
+            "Não há memória suficiente para isso; peça menos de uma vez.",
+        ),
+        "malformed": (
+            "This call does not fit the endpoint: check the number and the types of its values (see the API page).",
+            "Esta chamada não combina com a rota: confira o número e os tipos dos valores (veja a página da API).",
+        ),
+        "broken": (
+            "This tab could not be opened: {reason}",
+            "Não foi possível abrir esta aba: {reason}",
+        ),
+        "others": ("The other tabs work as usual.", "As outras abas funcionam normalmente."),
+    },
+)
+
+# --- errors ----------------------------------------------------------------------------------------------------------------------
+
+# How our own sentences (rule, value, remedy) read in Portuguese, longest first. What no phrase covers stays English.
+_PHRASES = (
+    (r" must be at most ([\d.,]+) characters, got ([\d.,]+)", r" pode ter no máximo \1 caracteres, mas veio com \2"),
+    (r"; say it shorter, such as ", "; diga mais curto, como "),
+    (
+        r" must be plain text without control characters such as line breaks or tabs",
+        " deve ser texto simples, sem caracteres de controle como quebras de linha ou tabulações",
+    ),
+    (r" must be a whole number from (\S+) to ([^\s,;]+)", r" deve ser um número inteiro de \1 a \2"),
+    (r" must be a finite number from (\S+) to ([^\s,;]+)", r" deve ser um número de \1 a \2"),
+    (r" must be a whole number", " deve ser um número inteiro"),
+    (r" must be a finite number", " deve ser um número"),
+    (r" must be a text", " deve ser um texto"),
+    (r" must be one of ", " deve ser um destes: "),
+    (r" must be ", " deve ser "),
+    (r" must stay within ", " deve ficar até "),
+    (r"\bboth prompts must say something, got an empty one", "os dois textos precisam dizer algo, e veio um vazio"),
+    (
+        r"this checkpoint was trained without text, so it takes no prompt; leave the prompt empty or load another one",
+        "este modelo foi treinado sem texto e não aceita descrição; deixe a descrição vazia ou carregue outro",
+    ),
+    (
+        r" is not a readable picture \((\w+)\); use a PNG, GIF, WebP or JPEG file",
+        r" não é uma imagem legível (\1); use um arquivo PNG, GIF, WebP ou JPEG",
+    ),
+    (r", got ", ", mas veio "),
+    (r"; try ", "; tente "),
+    (r"^the picture\b", "a imagem"),
+)
+
+
+def in_portuguese(sentence: str) -> str:
+    """One of our error sentences in Portuguese, phrase by phrase."""
+    for pattern, replacement in _PHRASES:
+        sentence = re.sub(pattern, replacement, sentence)
+    return sentence
+
+
+def sentence_of(error: BaseException, language: str = "en") -> str:
+    """What a visitor is told: the sentence of an error that was written for people, a neutral one with a report number for the rest.
+
+    Anything unexpected is logged with its traceback under that number.
+    """
+    from lunaris.core.hub import HubError
+
+    own_words = isinstance(error, (ValueError, ModuleNotFoundError, HubError)) or (isinstance(error, OSError) and error.errno is None)
+    text = " ".join(str(error).split())
+    if own_words and text:
+        text = text if len(text) <= 400 else text[:399] + "…"
+        text = text.translate({ord("<"): "‹", ord(">"): "›"})  # a toast is HTML, a REST answer is not: neither needs escaping now
+        return in_portuguese(text) if language == "pt-BR" else text
+    if isinstance(error, MemoryError) or "out of memory" in text.lower():
+        log.error("out of memory", exc_info=error)
+        return TEXTS.say("memory", language)
+    return report(error, language)
+
+
+def report(error: BaseException, language: str = "en") -> str:
+    """Log `error` with its traceback under a number, and give the neutral sentence that names the number."""
+    number = secrets.token_hex(4)
+    log.error("report %s", number, exc_info=error)
+    return TEXTS.say("unexpected", language, id=number)
+
+
+def as_toast(error: Exception, language: str) -> "gr.Error":
+    """`error` as Gradio shows it in the page and sends it over REST: one sentence, no traceback."""
+    import gradio as gr
+
+    if isinstance(error, gr.Error):
+        return error
+    return gr.Error(sentence_of(error, language), duration=12, title=TEXTS.say("error", language), print_exception=False)
+
+
+def friendly(handler: F) -> F:
+    """Decorator of every handler: whatever it raises reaches the visitor as one sentence in their language, and the log in full."""
+    import gradio as gr
+
+    def language(args: tuple, kwargs: dict) -> str:
+        return language_of(next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, gr.Request)), None))
+
+    @functools.wraps(handler)
+    def call(*args, **kwargs):
+        try:
+            return handler(*args, **kwargs)
+        except Exception as error:
+            raise as_toast(error, language(args, kwargs)) from None
+
+    @functools.wraps(handler)
+    def steps(*args, **kwargs):
+        try:
+            yield from handler(*args, **kwargs)
+        except Exception as error:
+            raise as_toast(error, language(args, kwargs)) from None
+
+    return steps if inspect.isgeneratorfunction(handler) else call
+
+
+def guard(blocks: "gr.Blocks") -> None:
+    """Make `blocks` answer a malformed call (wrong number of values, wrong types, a file that was not uploaded) with one sentence.
+
+    Gradio checks and converts values before a handler sees them, so `friendly` alone cannot: this wraps the whole call.
+    """
+    import gradio as gr
+
+    inner = blocks.process_api
+
+    @functools.wraps(inner)
+    async def process_api(block_fn, inputs, *args, **kwargs):
+        language = language_of(kwargs.get("request"))
+        try:
+            refuse_remote_files(inputs)
+            return await inner(block_fn, inputs, *args, **kwargs)
+        except gr.Error as error:
+            error.print_exception = False
+            raise
+        except Exception as error:
+            log.warning("refused call of %s: %s", getattr(block_fn, "api_name", block_fn), error, exc_info=True)
+            raise gr.Error(TEXTS.say("malformed", language), title=TEXTS.say("error", language), print_exception=False) from None
+
+    blocks.process_api = process_api
+
+
+def refuse_remote_files(value: Any) -> None:
+    """Raise for a file given by address: Gradio would download it, and nothing a visitor sends makes this server call out."""
+    import gradio as gr
+
+    if isinstance(value, dict):
+        path = value.get("path")
+        if isinstance(path, str) and re.match(r"\s*[a-z][a-z0-9+.-]*://", path, re.IGNORECASE):
+            raise gr.Error("files must be uploaded, got an address; send the file itself to /gradio_api/upload first")
+        value = list(value.values())
+    if isinstance(value, (list, tuple)):
+        for item in value:
+            refuse_remote_files(item)
+
+
+# --- theme -----------------------------------------------------------------------------------------------------------------------
+
+# One night sky in two lights: paper under a full moon, and the sky itself. Text on its ground is 4.5:1 or better in both.
+LIGHT = {
+    "ground": "#f4f3fb", "panel": "#ffffff", "sunken": "#f8f7fd", "ink": "#1c1a37", "muted": "#5a587c", "line": "#dbd8ee",
+    "accent": "#463aa6", "soft": "#ebe8fb", "button": "#463aa6", "button_hover": "#372d8a", "button_ink": "#ffffff", "danger": "#b3261e",
+    "check_a": "#e7e5f3", "check_b": "#f8f7fd",
+}  # fmt: skip
+DARK = {
+    "ground": "#0b0c1e", "panel": "#15172e", "sunken": "#101226", "ink": "#eceafb", "muted": "#a9a8d0", "line": "#2e3158",
+    "accent": "#bdb2ff", "soft": "#262a55", "button": "#f4d58d", "button_hover": "#ffe6ac", "button_ink": "#1a1636", "danger": "#ffb4ab",
+    "check_a": "#20234a", "check_b": "#171936",
+}  # fmt: skip
+FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif"]
+MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
+
+_ROLES = {  # Gradio's variable -> ours
+    "body_background_fill": "ground", "body_text_color": "ink", "body_text_color_subdued": "muted",
+    "background_fill_primary": "panel", "background_fill_secondary": "ground", "border_color_primary": "line",
+    "border_color_accent": "accent", "border_color_accent_subdued": "line", "color_accent_soft": "soft",
+    "block_background_fill": "panel", "block_border_color": "line", "block_info_text_color": "muted", "block_label_background_fill": "soft",
+    "block_label_text_color": "ink", "block_label_border_color": "line", "block_title_text_color": "ink", "panel_background_fill": "sunken",
+    "panel_border_color": "line", "accordion_text_color": "ink", "table_text_color": "ink", "table_border_color": "line",
+    "table_even_background_fill": "panel", "table_odd_background_fill": "sunken", "code_background_fill": "soft",
+    "link_text_color": "accent", "link_text_color_hover": "ink", "link_text_color_active": "accent", "link_text_color_visited": "accent",
+    "input_background_fill": "sunken", "input_background_fill_focus": "panel", "input_border_color": "line",
+    "input_border_color_focus": "accent", "input_placeholder_color": "muted", "slider_color": "accent", "loader_color": "accent",
+    "checkbox_background_color": "sunken", "checkbox_background_color_selected": "accent", "checkbox_border_color": "muted",
+    "checkbox_border_color_selected": "accent", "checkbox_border_color_focus": "accent", "checkbox_label_background_fill": "panel",
+    "checkbox_label_text_color": "ink", "button_primary_background_fill": "button", "button_primary_background_fill_hover": "button_hover",
+    "button_primary_border_color": "button", "button_primary_text_color": "button_ink", "button_primary_text_color_hover": "button_ink",
+    "button_secondary_background_fill": "soft", "button_secondary_background_fill_hover": "line", "button_secondary_border_color": "line",
+    "button_secondary_text_color": "ink", "button_secondary_text_color_hover": "ink", "button_cancel_background_fill": "panel",
+    "button_cancel_border_color": "danger", "button_cancel_text_color": "danger", "button_cancel_text_color_hover": "danger",
+    "error_text_color": "danger", "error_icon_color": "danger", "error_border_color": "danger", "error_background_fill": "panel",
+}  # fmt: skip
+
+
+def theme() -> Any:
+    """The Gradio theme: our colours in both lights, system fonts only."""
+    import gradio as gr
+
+    values = {name: LIGHT[role] for name, role in _ROLES.items()} | {f"{name}_dark": DARK[role] for name, role in _ROLES.items()}
+    colors, sizes = gr.themes.colors, gr.themes.sizes
+    base = gr.themes.Base(primary_hue=colors.indigo, neutral_hue=colors.slate, radius_size=sizes.radius_lg, font=FONT, font_mono=MONO)
+    return base.set(
+        **values,
+        body_text_size="16px",
+        block_label_text_size="14px",
+        block_title_text_size="14px",
+        block_title_text_weight="600",
+        block_info_text_size="13px",
+        input_text_size="16px",  # smaller, and phones zoom in on focus
+        button_large_text_size="16px",
+        button_medium_text_size="15px",
+        button_small_text_size="14px",
+        block_shadow="none",
+        block_shadow_dark="none",
+        input_shadow_focus=f"0 0 0 3px {LIGHT['soft']}",
+        input_shadow_focus_dark=f"0 0 0 3px {DARK['soft']}",
+        checkbox_label_background_fill_selected=LIGHT["soft"],
+        checkbox_label_background_fill_selected_dark=DARK["soft"],
+        checkbox_label_text_color_selected=LIGHT["ink"],
+        checkbox_label_text_color_selected_dark=DARK["ink"],
+    )
+
+
+def css() -> str:
+    """Our colours as CSS variables, then the style sheet."""
+    variables = []
+    for selector, colours in ((":root", LIGHT), ("body.dark", DARK)):
+        lines = (f"--moon-{name.replace('_', '-')}: {value};" for name, value in colours.items())
+        variables.append(f"{selector} {{ {' '.join(lines)} }}")
+    return "\n".join(variables) + "\n" + (STATIC / "page.css").read_text(encoding="utf-8")
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------------------
+
+
+def raw(value: str = "", **options: Any) -> "gr.HTML":
+    """Our own markup as a component: no script, none of Gradio's text styles."""
+    import gradio as gr
+
+    return gr.HTML(value, js_on_load=None, apply_default_css=False, **options)
+
+
+def moon() -> str:
+    """The logo, as inline SVG."""
+    return (STATIC / "moon.svg").read_text(encoding="utf-8").strip()
+
+
+def icon(path: str) -> str:
+    """A 24-unit line icon, as inline SVG."""
+    return f'<svg class="icon" viewBox="0 0 24 24" aria-hidden="true"><path d="{path}"/></svg>'
+
+
+THEME_ICON = "M12 3a9 9 0 1 0 9 9 7 7 0 0 1-9-9Z"
+
+
+def header() -> str:
+    """Logo, name, pitch, and the two switches; page.js gives them their work."""
+    languages = "".join(
+        f'<button type="button" data-language="{tag}" lang="{tag}" aria-label="{name}" aria-pressed="false">{short}</button>'
+        for tag, short, name in (("en", "EN", "English"), ("pt-BR", "PT", "Português do Brasil"))
+    )
+    return f"""<header class="lunaris-header">
+  <a class="lunaris-skip" href="#lunaris-main">{TEXTS.html("skip")}</a>
+  <div class="lunaris-brand">{moon()}<div><h1>Lunaris</h1><p>{TEXTS.html("pitch")}</p></div></div>
+  <div class="lunaris-switches">
+    <div class="lunaris-languages" role="group"><span class="sr-only">{TEXTS.html("language")}</span>{languages}</div>
+    <button type="button" class="lunaris-theme" data-theme-switch aria-pressed="false">
+      {icon(THEME_ICON)}<span class="sr-only">{TEXTS.html("dark")}</span>
+    </button>
+  </div>
+</header>"""
+
+
+def footer() -> str:
+    links = f"""<a href="./?view=api">{TEXTS.html("api")}</a>
+    <a href="./gradio_api/mcp/" rel="nofollow">{TEXTS.html("mcp")}</a>
+    <a href="./healthz" rel="nofollow">{TEXTS.html("health")}</a>"""
+    return f"""<footer class="lunaris-footer">
+  <span>Lunaris {html.escape(lunaris.__version__)} · {TEXTS.html("licence")}</span>
+  <span>{TEXTS.html("local")}</span>
+  <nav>{links}</nav>
+</footer>"""
+
+
+def broken_tab(reason: str) -> str:
+    """What the tab of a family that failed to load shows instead."""
+    return f'<div class="lunaris-broken" role="alert"><p>{TEXTS.html("broken", reason=reason)}</p><p>{TEXTS.html("others")}</p></div>'
+
+
+def page(demos: "Mapping[str, gr.Blocks | str]", titles: Mapping[str, Mapping[str, str]]) -> "gr.Blocks":
+    """Header, one tab per family (no tabs for a single one), footer. A demo given as text is HTML shown in its place.
+
+    The demos must have been built outside any Blocks context, or each of them would appear twice.
+    """
+    import gradio as gr
+
+    with gr.Blocks(title="Lunaris", analytics_enabled=False, delete_cache=(3600, 7200)) as whole:
+        raw(header(), elem_id="lunaris-top")
+        with gr.Column(elem_id="lunaris-main"):
+            if len(demos) == 1:
+                _render(next(iter(demos.values())))
+            else:
+                with gr.Tabs(elem_id="lunaris-tabs"):
+                    for name, demo in demos.items():
+                        _catalogue[f"{name}_title"] = (titles[name]["en"], titles[name]["pt-BR"])
+                        with gr.Tab(gr.I18n()(f"{name}_title"), id=name, elem_id=f"tab-{name}"):
+                            _render(demo)
+        raw(footer(), elem_id="lunaris-bottom")
+        whole.load(None, js="() => { window.lunaris && window.lunaris.sync(); }", api_visibility="private")
+    whole.queue(max_size=64, default_concurrency_limit=2, api_open=False)  # open routes would let a caller pass the queue by
+    whole.state_session_capacity = 500
+    guard(whole)
+    return whole
+
+
+def _render(demo: "gr.Blocks | str") -> None:
+    if isinstance(demo, str):
+        raw(demo)
+    else:
+        demo.render()
+
+
+def page_options() -> dict[str, Any]:
+    """What both `Blocks.launch` and `mount_gradio_app` take: look, words, script, limits, MCP."""
+    from lunaris.core import serving
+
+    icon_link = "data:image/svg+xml;base64," + base64.b64encode(moon().encode()).decode()
+    script = (STATIC / "page.js").read_text(encoding="utf-8")
+    return {
+        "theme": theme(),
+        "css": css(),
+        "head": f'<link rel="icon" href="{icon_link}"><script>{script}</script>',
+        "i18n": translations(),
+        "max_file_size": MAX_FILE_SIZE,
+        "show_error": False,  # the text of an unexpected error is for the log; gr.Error is shown either way
+        "footer_links": [],
+        "run_history": False,
+        "mcp_server": importlib.util.find_spec("mcp") is not None,
+        "ssr_mode": False,
+        "app_kwargs": serving.app_kwargs(),
+    }
+
+
+def launch(demo: "gr.Blocks", **options: Any) -> Any:
+    """One family's demo on a page of its own: what its Space and its notebook run. `options` go to `gr.Blocks.launch`."""
+    whole = page({"demo": demo}, {})
+    return whole.launch(**{**page_options(), "state_session_capacity": whole.state_session_capacity, **options})
