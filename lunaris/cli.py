@@ -197,24 +197,27 @@ def _add_space(parser: OneLineParser) -> None:
     build = _verb(verbs, "build", _space_build, "write a folder that runs by itself and can be pushed as a Space")
     build.add_argument("family", choices=FAMILIES, help="the family")
     build.add_argument("--out", required=True, metavar="DIR", help="a new folder, or an earlier bundle to renew")
-    build.add_argument("--model", metavar="REF", help=f"the checkpoint it opens with: {REF_HELP}")
+    weights = build.add_mutually_exclusive_group()
+    weights.add_argument("--model", metavar="REF", help=f"the checkpoint to put in the folder: {REF_HELP} (default: the bundled ones)")
+    weights.add_argument("--model-id", metavar="OWNER/NAME[@REVISION]", help="put no weights in; the Space loads these from the Hub")
     push = _verb(verbs, "push", _space_push, "publish a built folder as a Hugging Face Space")
     push.add_argument("folder", help="a folder made by `space build`")
     push.add_argument("repo_id", help="owner/name of the Space; created when missing")
     push.add_argument("--private", action="store_true", help="only you can see it")
+    push.add_argument("--hardware", help="what a new Space runs on: zero-a10g (ZeroGPU; a free account may host two), cpu-basic, t4-small, ...")
 
 
 def _space_build(args: Namespace) -> None:
     from lunaris.core import space
 
-    folder = space.build(args.family, args.out, ref=args.model)
+    folder = space.build(args.family, args.out, ref=args.model, model_id=args.model_id)
     print(f"Space folder written to {folder}; try it: cd {folder} && python app.py")
 
 
 def _space_push(args: Namespace) -> int:
     from lunaris.core import space
 
-    return _say(space.push(args.folder, args.repo_id, private=args.private))
+    return _say(space.push(args.folder, args.repo_id, private=args.private, hardware=args.hardware))
 
 
 def _say(result) -> int:

@@ -384,6 +384,21 @@ def test_the_bundle_alone_serves_the_same_bytes_as_the_library(tmp_path):
     assert "Traceback" not in (tmp_path / "app.log").read_text()
 
 
+def test_on_zerogpu_the_app_declares_a_gpu_function_before_it_launches(bundle):
+    """ZeroGPU, the one free home of a Gradio Space, stops an app that has none when it launches."""
+    code = """
+import runpy, sys, types
+declared = []
+sys.modules["spaces"] = types.ModuleType("spaces")
+sys.modules["spaces"].GPU = lambda **options: lambda function: declared.append(function) or function
+from lunaris.core import ui
+ui.launch = lambda demo: print(type(demo).__name__, len(declared))
+runpy.run_path("app.py")
+"""
+    run = python(bundle, "-c", code, SPACES_ZERO_GPU="true")
+    assert run.stdout == "Blocks 1\n", run.stderr
+
+
 # --- publish ---------------------------------------------------------------------------------------------------------------------
 
 
