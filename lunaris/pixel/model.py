@@ -272,13 +272,15 @@ def make_text_encoder(config: TextEncoderConfig, output_dim: int) -> nn.Module:
 
 
 class LatentConcat(nn.Module):
-    """[z, t] projected back to the latent's width (PX-12), so one decoder serves with and without text. Starts as z alone."""
+    """[z, t] projected back to the latent's width (PX-12), so one decoder serves with and without text.
+
+    Starts as z plus a random projection of t: with the null vector (zero at first) it is z alone, as in a model without text."""
 
     def __init__(self, latent_dim: int):
         super().__init__()
         self.project = nn.Linear(2 * latent_dim, latent_dim)
         with torch.no_grad():
-            self.project.weight.copy_(torch.cat([torch.eye(latent_dim), 0.1 * torch.randn(latent_dim, latent_dim) / latent_dim**0.5], 1))
+            self.project.weight.copy_(torch.cat([torch.eye(latent_dim), torch.randn(latent_dim, latent_dim) / latent_dim**0.5], 1))
             self.project.bias.zero_()
 
     def forward(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"]) -> Float[Tensor, "b l"]:
