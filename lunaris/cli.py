@@ -204,7 +204,7 @@ def _add_space(parser: OneLineParser) -> None:
     push.add_argument("folder", help="a folder made by `space build`")
     push.add_argument("repo_id", help="owner/name of the Space; created when missing")
     push.add_argument("--private", action="store_true", help="only you can see it")
-    push.add_argument("--hardware", help="what a new Space runs on: zero-a10g (ZeroGPU; a free account may host two), cpu-basic, t4-small, ...")
+    push.add_argument("--hardware", help="what a new Space runs on: zero-a10g (ZeroGPU, two for a free account), cpu-basic, ...")
 
 
 def _space_build(args: Namespace) -> None:
