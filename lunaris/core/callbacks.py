@@ -7,19 +7,17 @@ import math
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from torch import nn
 
 from lunaris.core.training import Callback, Run
 
-Mode = Literal["min", "max"]
-
 
 class MetricCallback(Callback):
     """Follows one metric of the evaluations: `best` so far, and `stale`, the evaluations since then. NaN is never better."""
 
-    def __init__(self, metric: str = "eval/loss", *, mode: Mode = "min", min_delta: float = 0.0):
+    def __init__(self, metric: str = "eval/loss", *, mode: str = "min", min_delta: float = 0.0):
         """`mode`: whether lower ("min") or higher ("max") is better; `min_delta`: by how much, at least."""
         if mode not in ("min", "max"):
             raise ValueError(f"mode must be 'min' or 'max', got {mode!r}; try 'min' for a loss")
@@ -52,7 +50,7 @@ class MetricCallback(Callback):
 class EarlyStopping(MetricCallback):
     """Stops when `patience` evaluations in a row were not better than the best one before them."""
 
-    def __init__(self, metric: str = "eval/loss", *, patience: int = 5, mode: Mode = "min", min_delta: float = 0.0):
+    def __init__(self, metric: str = "eval/loss", *, patience: int = 5, mode: str = "min", min_delta: float = 0.0):
         super().__init__(metric, mode=mode, min_delta=min_delta)
         self.patience = patience
 
@@ -77,7 +75,7 @@ class ReduceOnPlateau(MetricCallback):
         factor: float = 0.5,
         patience: int = 2,
         min_scale: float = 0.01,
-        mode: Mode = "min",
+        mode: str = "min",
         min_delta: float = 0.0,
     ):
         super().__init__(metric, mode=mode, min_delta=min_delta)
@@ -97,7 +95,7 @@ class Checkpoint(MetricCallback):
     Without a metric it does so at each saved training state. `save` writes the checkpoint that people use.
     """
 
-    def __init__(self, save: Callable[[nn.Module, int], Any], metric: str | None = "eval/loss", *, mode: Mode = "min"):
+    def __init__(self, save: Callable[[nn.Module, int], Any], metric: str | None = "eval/loss", *, mode: str = "min"):
         super().__init__(metric or "", mode=mode)
         self._save = save
 

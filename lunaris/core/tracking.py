@@ -154,11 +154,13 @@ def _quiet() -> contextlib.AbstractContextManager:
     return contextlib.redirect_stdout(io.StringIO())
 
 
-def _trackio(project: str, run_name: str, run_id: str, resumed: bool, config: dict[str, Any], folder: Path) -> Any:
-    import trackio
+class _Trackio:
+    def __init__(self, project: str, run_name: str, run_id: str, resumed: bool, config: dict[str, Any], folder: Path):
+        import trackio
 
-    resume = "allow" if resumed else "never"
-    return trackio.init(project, name=run_name, config=config, resume=resume, embed=False, auto_log_cpu=False, auto_log_gpu=False)
+        resume = "allow" if resumed else "never"
+        run = trackio.init(project, name=run_name, config=config, resume=resume, embed=False, auto_log_cpu=False, auto_log_gpu=False)
+        self.log, self.finish = run.log, trackio.finish  # run.finish would be called once more when Python exits
 
 
 def _wandb(project: str, run_name: str, run_id: str, resumed: bool, config: dict[str, Any], folder: Path) -> Any:
@@ -182,5 +184,5 @@ class _TensorBoard:
         self._writer.close()
 
 
-_START: dict[str, Callable[..., Any]] = {"trackio": _trackio, "wandb": _wandb, "tensorboard": _TensorBoard}
+_START: dict[str, Callable[..., Any]] = {"trackio": _Trackio, "wandb": _wandb, "tensorboard": _TensorBoard}
 _EXTRA = {"trackio": "track", "wandb": "wandb", "tensorboard": "tensorboard"}

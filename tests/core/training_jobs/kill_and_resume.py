@@ -14,15 +14,15 @@ import time
 from pathlib import Path
 
 import accelerate  # noqa: F401 (imported before forking, to fork quickly)
-import toy
 import torch
+from toy import Toy, batches, config, evaluate, loss
 
 from lunaris.core import training_state
 from lunaris.core.callbacks import DynamicBatchSize, EarlyStopping, ReduceOnPlateau
 from lunaris.core.training import fit
 
-CONFIG = toy.config(steps=120, save_every=4, eval_every=10, log_every=3, accumulation_steps=2, ema_decay=0.99, warmup_steps=10)
-KILLS = 14
+CONFIG = config(steps=90, save_every=4, eval_every=10, log_every=3, accumulation_steps=2, ema_decay=0.99, warmup_steps=10)
+KILLS = 12
 
 
 def train(out: Path, started: int) -> None:
@@ -31,8 +31,8 @@ def train(out: Path, started: int) -> None:
     Once there is a state, each attempt begins with other weights than the one before: what was saved must override them.
     """
     saved = any((out / "state").glob("step-*"))
-    model = toy.Toy(dropout=0.2, batch_norm=True, init_seed=os.getpid() if saved else 0)
-    batch_at = toy.batches()
+    model = Toy(dropout=0.2, batch_norm=True, init_seed=os.getpid() if saved else 0)
+    batch_at = batches()
 
     def slow_batch_at(seed: int, step: int):
         os.write(started, b".")
@@ -42,7 +42,7 @@ def train(out: Path, started: int) -> None:
         return batch_at(seed, step)
 
     callbacks = [ReduceOnPlateau(patience=1), DynamicBatchSize(spread=0.2, window=10), EarlyStopping(patience=100)]
-    fit(model, slow_batch_at, toy.loss, CONFIG, out, callbacks=callbacks, evaluate=toy.evaluate, resume=True, progress=False)
+    fit(model, slow_batch_at, loss, CONFIG, out, callbacks=callbacks, evaluate=evaluate, resume=True, progress=False)
 
 
 def die_at_call(countdown: int) -> None:
@@ -71,7 +71,7 @@ def attempt(out: Path, *, after_s: float | None = None, at_call: int | None = No
     ready, started = os.pipe()
     child = os.fork()
     if child == 0:
-        sys.stdout = sys.stderr = open(out.parent / "log.txt", "a")
+        sys.stdout = sys.stderr = open(out.parent / "log.txt", "a")  # noqa: SIM115
         try:
             if at_call:
                 die_at_call(at_call)
