@@ -74,10 +74,22 @@ def create_app(families: Sequence[str] | None = None, *, host: str = DEFAULT_HOS
         {name: tab.title for name, tab in tabs.items()},
     )
     gr.mount_gradio_app(app, whole, path="/", server_name=host, server_port=port, **ui.page_options())
+    whole.has_launched = True  # only `launch` says so, and without it Gradio lets callers name any file as their upload
     if whole.mcp_server_obj:
         # Otherwise the Host header of the first call would decide where this server sends every MCP call.
         whole.mcp_server_obj._local_url = f"http://{_reachable(host)}:{port}/"
+        whole.mcp_server_obj.postprocess_output_data = _each_output(whole.mcp_server_obj.postprocess_output_data)
     return app
+
+
+def _each_output(inner: Callable) -> Callable:
+    """Gradio hands several outputs of an MCP tool over as one, as text; taken apart, a picture among them is a picture."""
+
+    def postprocess_output_data(data: Any, root_url: str) -> list:
+        several = len(data) == 1 and isinstance(data[0], (list, tuple))
+        return inner(list(data[0]) if several else data, root_url)
+
+    return postprocess_output_data
 
 
 def _reachable(host: str) -> str:
@@ -186,7 +198,8 @@ def serve(families: Sequence[str] | None = None) -> None:
     # One thread per request: two visitors then run side by side, and tiny operators do not wait for each other.
     os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("LUNARIS_THREADS") or "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for chatty in ("httpx", "mcp"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
     host, port = listening.getsockname()[:2]
     app = create_app(families, host=host, port=port)
     server = uvicorn.Server(uvicorn.Config(app, log_level="warning", timeout_graceful_shutdown=2))

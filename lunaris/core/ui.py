@@ -244,30 +244,39 @@ def guard(blocks: "gr.Blocks") -> None:
     async def process_api(block_fn, inputs, *args, **kwargs):
         language = language_of(kwargs.get("request"))
         try:
-            refuse_remote_files(inputs)
+            check_files(inputs)
             return await inner(block_fn, inputs, *args, **kwargs)
         except gr.Error as error:
             error.print_exception = False
             raise
+        except UploadError as error:
+            raise as_toast(error, language) from None
         except Exception as error:
-            log.warning("refused call of %s: %s", getattr(block_fn, "api_name", block_fn), error, exc_info=True)
-            raise gr.Error(TEXTS.say("malformed", language), title=TEXTS.say("error", language), print_exception=False) from None
+            log.warning("refused a call of %s: %s", getattr(block_fn, "api_name", "?"), " ".join(str(error).split())[:200])
+            raise as_toast(ValueError(TEXTS.say("malformed", language)), language) from None
 
     blocks.process_api = process_api
 
 
-def refuse_remote_files(value: Any) -> None:
-    """Raise for a file given by address: Gradio would download it, and nothing a visitor sends makes this server call out."""
-    import gradio as gr
+class UploadError(ValueError):
+    """A file that a visitor names but did not upload."""
+
+
+def check_files(value: Any) -> None:
+    """Raise `UploadError` for any file in a call's values that does not lie in Gradio's upload folder.
+
+    Gradio alone would read any picture of this server for a caller who names its path, and fetch any address.
+    """
+    from gradio.utils import get_upload_folder
 
     if isinstance(value, dict):
         path = value.get("path")
-        if isinstance(path, str) and re.match(r"\s*[a-z][a-z0-9+.-]*://", path, re.IGNORECASE):
-            raise gr.Error("files must be uploaded, got an address; send the file itself to /gradio_api/upload first")
+        if isinstance(path, str) and not Path(path).resolve().is_relative_to(Path(get_upload_folder()).resolve()):
+            raise UploadError("files must be uploaded to this server first, got a path or an address; send the file to /gradio_api/upload")
         value = list(value.values())
     if isinstance(value, (list, tuple)):
         for item in value:
-            refuse_remote_files(item)
+            check_files(item)
 
 
 # --- theme -----------------------------------------------------------------------------------------------------------------------

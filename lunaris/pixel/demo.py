@@ -8,9 +8,11 @@ import base64
 import html
 import io
 import json
+import logging
 import math
 import os
 import re
+import secrets
 import time
 import unicodedata
 import zipfile
@@ -28,6 +30,8 @@ from lunaris.pixel.request import MAX_PROMPT, PixelRequest
 
 if TYPE_CHECKING:
     import numpy as np
+
+log = logging.getLogger("lunaris")
 
 FAMILY = "pixel"
 SCALE = 8  # the enlarged pictures people share
@@ -341,7 +345,7 @@ def pixel_interpolate(
 
 
 @ui.friendly
-def pixel_load(model: str = "", request: gr.Request | None = None) -> dict:
+def pixel_load(model: str = "", request: gr.Request | None = None, progress: gr.Progress = gr.Progress(track_tqdm=True)) -> dict:  # noqa: B008
     """Load a checkpoint and describe it. A checkpoint on the Hub is looked up again, so a new version of it is found.
 
     Args:
@@ -392,11 +396,19 @@ def slug(prompt: str) -> str:
 
 
 def keep(name: str, data: bytes) -> str:
-    """`data` as a file in Gradio's cache, from where it is served, and swept an hour later."""
-    from gradio.processing_utils import save_bytes_to_cache
+    """`data` as a file in Gradio's cache, from where it is served and swept after an hour or two; equal data is one file."""
+    from gradio.processing_utils import hash_bytes
     from gradio.utils import get_upload_folder
 
-    return save_bytes_to_cache(data, name, get_upload_folder())
+    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / name
+    if path.is_file():
+        path.touch()  # it is wanted again, so it starts its hour anew
+        return str(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{name}.{secrets.token_hex(4)}")
+    half.write_bytes(data)
+    half.replace(path)  # another visitor's equal picture is never seen half-written
+    return str(path)
 
 
 def archive(files: Mapping[str, bytes], images: "np.ndarray", sheet: bytes) -> bytes:
@@ -508,9 +520,9 @@ def report_component(elem_id: str) -> gr.HTML:
     return ui.raw(html_template=template, elem_id=elem_id)
 
 
-def chip(text: str, label: str = "", **data: str) -> str:
-    """A button that puts `text` into the prompt; page.js reads the data attributes."""
-    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in {"fill": "#pixel-prompt", "text": text, **data}.items())
+def chip(text: str, label: str = "", fill: str = "#pixel-prompt", **data: str) -> str:
+    """A button that puts `text` into a field; page.js reads the data attributes."""
+    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in {"fill": fill, "text": text, **data}.items())
     return f'<button type="button" class="lunaris-chip"{attributes}>{html.escape(label or text)}</button>'
 
 
@@ -610,7 +622,7 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
             placeholder=TEXTS("prompt_hint"),
             info=TEXTS("prompt_info"),
             max_length=MAX_PROMPT,
-            lines=1,
+            max_lines=3,
             elem_id="pixel-prompt",
             scale=5,
         )
@@ -667,6 +679,7 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
     return {"png": png, "to_first": to_first, "to_last": to_last}
 
 
+@ui.friendly
 def send_to_morph(path: str | None) -> tuple[Any, Any, Any]:
     """The selected sprite as one end of a morph between two pictures, and the way there."""
     return path, gr.Tabs(selected="morph"), gr.Tabs(selected="pictures")
@@ -743,31 +756,50 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
 
 
 def model_tab(active: gr.Textbox, ref: str) -> None:
-    names = bundled_refs()
-    local = serves_only_this_machine(None)
-    known = describe(ref, hub.resolve(ref)) if ref in names else None  # anything else might need the network: it waits for Load
+    known = describe_without_network(ref)
     with gr.Row(elem_id="pixel-model", elem_classes="lunaris-bar"):
-        picker = gr.Dropdown(
-            list(dict.fromkeys([ref, *names])),
-            value=ref,
-            allow_custom_value=True,
+        picker = gr.Textbox(
+            ref,
             label=TEXTS("picker"),
-            info=TEXTS("picker_info_local" if local else "picker_info"),
+            info=TEXTS("picker_info_local" if serves_only_this_machine(None) else "picker_info"),
+            max_lines=1,
+            max_length=200,
             elem_id="pixel-picker",
             scale=5,
         )
         load = gr.Button(TEXTS("load"), variant="primary", scale=1, min_width=120, elem_id="pixel-load")
+    names = list(dict.fromkeys([ref, *bundled_refs()]))
+    ui.raw(f'<div class="lunaris-chips">{"".join(chip(name, fill="#pixel-picker", press="#pixel-load") for name in names)}</div>')
     described = gr.JSON(known, visible=False)
-    about = ui.raw(about_html(known) if known else f"<p>{TEXTS.html('later')}</p>", elem_id="pixel-about")
+    about = ui.raw(about_html(known) if known else f'<p class="lunaris-hint">{TEXTS.html("later")}</p>', elem_id="pixel-about")
     with gr.Accordion(TEXTS("card"), open=False):
         card = gr.Markdown(card_markdown(known["card"]) if known else "", elem_id="pixel-card")
 
-    loading = load.click(
-        pixel_load, picker, described, api_name="pixel_load", preprocess=False, concurrency_limit=1, show_progress_on=about
+    loading = gr.on(
+        [load.click, picker.submit],
+        pixel_load,
+        picker,
+        described,
+        api_name="pixel_load",
+        preprocess=False,
+        concurrency_limit=1,  # downloads one at a time
+        show_progress_on=about,
     )  # a failure ends here, and the model in use stays
     loading.success(show_model, described, [active, about, card], api_visibility="private", show_progress="hidden")
 
 
+def describe_without_network(ref: str) -> dict[str, Any] | None:
+    """`describe` for a checkpoint that lies on this computer; None for one that must be fetched or cannot be read."""
+    if ref not in bundled_refs() and not Path(ref).is_dir():
+        return None
+    try:
+        return describe(ref, hub.resolve(ref))
+    except (ValueError, OSError) as error:
+        log.warning("%s cannot be described: %s", ref, error)
+        return None
+
+
+@ui.friendly
 def show_model(about: dict, request: gr.Request) -> tuple[str, str, str]:
     gr.Info(TEXTS.say("loaded", ui.language_of(request), ref=about["model"]), duration=4)
     return about["model"], about_html(about), card_markdown(about["card"])

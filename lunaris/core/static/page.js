@@ -26,9 +26,22 @@
     }
   }
 
+  // Gradio redraws what it translates, except the names of tabs that are not open.
+  const words = () => window.gradio_config?.i18n_translations ?? {};
+  const word = (key) => words()[language]?.[key] ?? key;
+  function renameTabs() {
+    document.querySelectorAll('.tab-wrapper button').forEach((tab) => {
+      const text = tab.textContent.trim();
+      const key = Object.values(words()).flatMap(Object.entries).find(([, ours]) => ours === text)?.[0];
+      const node = [...tab.childNodes].find((child) => child.nodeType === Node.TEXT_NODE && child.data.trim());
+      if (key && node && word(key) !== text) node.data = word(key);
+    });
+  }
+
   async function setLanguage(tag) {
     language = tag;
     await gradioLocale(tag);
+    renameTabs();
     document.documentElement.lang = tag; // what the style sheet goes by for texts in both languages
     sync();
   }
@@ -84,10 +97,51 @@
     }
   });
 
-  /* States and names that only a script can keep true. */
+  // --- names and states for screen readers ----------------------------------------------------------------------------------------
+  // Gradio names some controls in English only, and does not say whether an accordion is open.
+  const PORTUGUESE = [
+    [/^Thumbnail (\d+) of (\d+)$/, "Imagem $1 de $2"],
+    [/^number input for (.*)$/, "$1, número"],
+    [/^range slider for (.*)$/, "$1, controle deslizante"],
+    [/^Reset to default value$/, "Voltar ao valor inicial"],
+    [/^Upload file$/, "Enviar arquivo"],
+    [/^Paste from clipboard$/, "Colar da área de transferência"],
+    [/^Empty value$/, "Vazio"],
+    [/^Clear$|^Remove Image$/, "Limpar"],
+    [/^Close$/, "Fechar"],
+  ];
+  const inOurWords = (name) => (language === "en" ? name : PORTUGUESE.reduce((text, [english, ours]) => text.replace(english, ours), name));
+
+  function nameControls() {
+    document.querySelectorAll("gradio-app [aria-label]").forEach((control) => {
+      const name = control.getAttribute("aria-label");
+      const original = name === control.dataset.ourName ? control.dataset.gradioName : name;
+      const wanted = inOurWords(original);
+      if (wanted !== name) {
+        Object.assign(control.dataset, { ourName: wanted, gradioName: original });
+        control.setAttribute("aria-label", wanted);
+      }
+    });
+    document.querySelectorAll(".toast-title").forEach((title) => {
+      if (title.textContent.trim() === "Error") title.textContent = word("page_error"); // Gradio drops the title it was given
+    });
+    document.querySelectorAll("button.label-wrap").forEach((button) => setState(button, "aria-expanded", button.classList.contains("open")));
+  }
+
+  function setState(button, name, value) {
+    if (button.getAttribute(name) !== String(value)) button.setAttribute(name, value);
+  }
+
+  let waiting = false;
+  new MutationObserver(() => {
+    if (!waiting) requestAnimationFrame(() => { waiting = false; nameControls(); });
+    waiting = true;
+  }).observe(document.body, { subtree: true, childList: true, attributes: true, attributeFilter: ["class", "aria-label"] });
+
   function sync() {
-    document.querySelectorAll("[data-language]").forEach((b) => b.setAttribute("aria-pressed", b.dataset.language === language));
-    document.querySelectorAll("[data-theme-switch]").forEach((b) => b.setAttribute("aria-pressed", isDark()));
+    document.querySelectorAll("[data-language]").forEach((button) => setState(button, "aria-pressed", button.dataset.language === language));
+    document.querySelectorAll("[data-theme-switch]").forEach((button) => setState(button, "aria-pressed", isDark()));
+    nameControls();
   }
 
   window.lunaris = { sync, get language() { return language; } };
