@@ -35,7 +35,16 @@ class Outer(BaseConfig):
             raise ConfigError(f"size must be at most 32 with kind 'b', got {self.size}; try 32")
 
 
-CHANGED = {"size": 32, "lr": 0.5, "outline": False, "kind": "b", "filters": [1, 2, 3], "note": "é", "top": 3, "inner": {"width": 2, "rate": 0}}
+CHANGED = {
+    "size": 32,
+    "lr": 0.5,
+    "outline": False,
+    "kind": "b",
+    "filters": [1, 2, 3],
+    "note": "é",
+    "top": 3,
+    "inner": {"width": 2, "rate": 0},
+}
 
 
 def parse(*flags):
@@ -50,7 +59,27 @@ def test_json_yaml_flags_and_constructor_give_the_same_config(tmp_path):
     (tmp_path / "c.yaml").write_text(
         "outer: {size: 32, lr: 5e-1, outline: false, kind: b, filters: [1, 2, 3], note: é, top: 3, inner: {width: 2, rate: 0}}", "utf-8"
     )
-    flags = ["--size", "32", "--lr", "0.5", "--no-outline", "--kind", "b", "--filters", "1", "2", "3", "--note", "é", "--top", "3", "--inner.width", "2", "--inner.rate", "0"]
+    flags = [
+        "--size",
+        "32",
+        "--lr",
+        "0.5",
+        "--no-outline",
+        "--kind",
+        "b",
+        "--filters",
+        "1",
+        "2",
+        "3",
+        "--note",
+        "é",
+        "--top",
+        "3",
+        "--inner.width",
+        "2",
+        "--inner.rate",
+        "0",
+    ]
     assert Outer.from_json(tmp_path / "config.json") == built
     assert Outer.from_dict(load_yaml(tmp_path / "c.yaml", {"outer": Outer})["outer"]) == built
     assert parse(*flags) == built
@@ -165,7 +194,9 @@ def test_every_field_has_help_and_shows_its_default(capsys):
     assert "side, pixels (default: 16)" in text and "channels per stage (default: 4 8)" in text
 
 
-@given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x)))
+@given(
+    st.recursive(st.none() | st.booleans() | st.integers() | st.floats() | st.text(), lambda x: st.lists(x) | st.dictionaries(st.text(), x))
+)
 def test_no_value_from_outside_escapes_as_anything_but_a_config_error(value):
     """Whatever JSON holds, the answer is a config or a ConfigError of bounded length: never a TypeError from the depths."""
     for data in (value, {f.name: value for f in dataclasses.fields(Outer)}):
