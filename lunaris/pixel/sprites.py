@@ -108,8 +108,8 @@ def group(label: Label) -> str:
     return f"{KINDS[label.kind].name_en}/{COLOURS[label.colour].name_en}"
 
 
-def is_validation(kind: int, colour: int) -> bool:
-    """Whether this pair is held out: one colour in five for every kind, and one kind in five for every colour."""
+def is_validation(kind: int | np.ndarray, colour: int | np.ndarray) -> bool | np.ndarray:
+    """Whether a pair is held out (elementwise for arrays): one colour in five for every kind, and one kind in five for every colour."""
     return (kind + colour) % 5 == 0
 
 
@@ -126,7 +126,7 @@ def labels(split: Split = "all") -> np.ndarray:
     return chosen
 
 
-def _mix(x):
+def _mix(x: int | np.ndarray) -> int | np.ndarray:
     """SplitMix64: a well mixed 64-bit number for each number, one int or a uint64 array; the same on every platform and version."""
     x = (x + 0x9E3779B97F4A7C15) & 0xFFFFFFFFFFFFFFFF
     x = ((x ^ (x >> 30)) * 0xBF58476D1CE4E5B9) & 0xFFFFFFFFFFFFFFFF
@@ -256,18 +256,24 @@ def _drawing(kind: int, size: int, side: int, seam: int, light: int) -> np.ndarr
     return classes
 
 
+LIGHTS = 8
+
+
 def _relit(classes: np.ndarray, light: int) -> np.ndarray:
-    """The highlight moved by one pixel right (1) or down (2) within the middle tone, or larger (3)."""
-    if light == 0:
-        return classes
-    lit, middle = CLASSES.index("l"), CLASSES.index("m")
-    spot = classes == lit
-    moved = spot.copy() if light == 3 else np.zeros_like(spot)
-    if light == 1:
+    """Another light of `LIGHTS`: the highlight as drawn (0), one pixel right (1), down (2) or larger (3) within the middle tone;
+    from 4 on the same with the shadow one pixel larger."""
+    lit, middle, dark = (CLASSES.index(tone) for tone in "lmd")
+    spot, body = classes == lit, classes == middle
+    moved = spot.copy() if light % 4 in (0, 3) else np.zeros_like(spot)
+    if light % 4 == 1:
         moved[:, 1:] |= spot[:, :-1]
-    else:
+    elif light % 4 > 1:
         moved[1:] |= spot[:-1]
-    return np.where(spot | (classes == middle), np.where(moved, lit, middle), classes).astype(np.uint8)
+    shadow = np.zeros_like(spot)
+    if light >= 4:
+        shadow[:-1] |= classes[1:] == dark
+    relit = np.where(body & shadow, dark, classes)
+    return np.where(spot | body & ~shadow, np.where(moved, lit, middle), relit).astype(np.uint8)
 
 
 @cache
@@ -302,7 +308,7 @@ def render(label: Label, side: int = 16, *, jitter_seed: int | None = None) -> n
     else:
         dice = _Dice(jitter_seed)
         mirror = KINDS[label.kind].can_mirror and dice.chance(0.5)
-        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(4))
+        drawing = _drawing(label.kind, label.size, side, dice.roll(len(SEAMS)), dice.roll(LIGHTS))
         drawing = drawing[:, ::-1] if mirror else drawing
     h, w = drawing.shape
     top, left = (side - h) // 2, (side - w) // 2
