@@ -14,7 +14,8 @@ with read and write tokens. `hub.log` is the list of requests, `hub.faults` make
     hub.faults.append({"match": r"GET /_lfs/", "cut": 100})                         # the connection ends after 100 bytes
 
 A fault is a dict: `match` (regex searched in "METHOD path?query"), `times` (how often it strikes, default: always), and what it does:
-`status` with optional `message`, `code` (X-Error-Code), `body`, `headers`; `hang_s` (seconds before anything else); `cut` (bytes).
+`status` with optional `message`, `code` (X-Error-Code), `body`, `headers`; `after` (with `status`: the request is carried out and only
+its answer is lost); `hang_s` (seconds before anything else); `cut` (bytes).
 
 Large files are served from `localhost` while the Hub is `127.0.0.1`: the client follows a redirect on one origin itself and then asks
 the storage for headers that only the Hub sends, so storage must be another origin, as it is in the real world.
@@ -319,6 +320,7 @@ class LocalHub:
         self.accounts = dict(ACCOUNTS)
         self.devices: dict[str, int] = {}  # OAuth device codes and how often each was polled
         self.approve_devices = True
+        self.generation = getattr(self, "generation", 0) + 1  # a request that hung through a reset belongs to a test that is over
         self.signature = secrets.token_hex(16)  # storage links carry it, so that a link cannot be guessed
         self.faults.clear()
         self.log.clear()
@@ -410,19 +412,27 @@ class LocalHub:
         }
         self.log.append(entry)
         fault = self._next_fault(f"{request.method} {path}{'?' + query if query else ''}")
+        generation = self.generation
         try:
             await asyncio.sleep(fault.get("hang_s", 0) if fault else 0)
             body = await request.body()
         except (ClientDisconnect, asyncio.CancelledError):  # cancelled: the Hub is stopped in the middle of a hang
             return
-        try:
-            response = _fault_response(fault) if fault and "status" in fault else self._answer(request, path, body)
-        except HubAnswer as answer:
-            response = answer.response()
+        response = self._respond(request, path, body, fault if generation == self.generation else {"status": 503})
         entry["status"] = response.status_code
         if fault and "cut" in fault:
             send = _cut(send, fault["cut"])
         await response(scope, receive, send)
+
+    def _respond(self, request: Request, path: str, body: bytes, fault: dict | None) -> Response:
+        lost = fault and "status" in fault
+        if lost and not fault.get("after"):
+            return _fault_response(fault)
+        try:
+            response = self._answer(request, path, body)
+        except HubAnswer as answer:
+            response = answer.response()
+        return _fault_response(fault) if lost else response
 
     def _next_fault(self, line: str) -> dict | None:
         for fault in self.faults:

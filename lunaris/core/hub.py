@@ -16,7 +16,7 @@ import re
 import shlex
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -42,6 +42,7 @@ __all__ = [
     "PushResult",
     "bundled",
     "card",
+    "commit_files",
     "list_models",
     "load_config",
     "load_into",
@@ -401,7 +402,7 @@ def push(
                 return PushResult(None, folder, no_token_sentence(folder, again))
             url, full_id = _create(api, repo_id, private)
             readme = card_for((folder / CARD).read_text(encoding="utf-8"), full_id, _family(folder))
-            revision = _commit(api, full_id, files, readme, message)
+            revision = commit_files(api, full_id, {**files, CARD: readme.encode()}, message)
             late = _tag(api, full_id, tag, revision, again) if tag else ""
     except HubError as error:
         return PushResult(None, folder, str(error))
@@ -458,27 +459,47 @@ def _create(api: HubClient, repo_id: str, private: bool) -> tuple[str, str]:
     return str(created), full_id
 
 
-def _commit(api: HubClient, repo_id: str, files: dict[str, Path], readme: str, message: str) -> str:
-    """Upload the files as one commit and return its id; the current one when nothing differs.
+def commit_files(
+    api: HubClient, repo_id: str, files: Mapping[str, Path | bytes], message: str, *, repo_type: str = "model", replace: bool = False
+) -> str:
+    """Upload the files (path in the repository -> file or content) as one commit and return its id, the present one if nothing differs.
 
-    The client does not retry the commit itself, so a Hub that is busy for a moment is retried here. Each try asks the Hub anew what it
-    has: a commit that went through while its answer got lost is then found, not made twice.
+    `replace` deletes what else the repository holds. A Hub that is busy for a moment is asked again, which the client does for every
+    request but this one; each try looks anew at what is there, so a commit whose answer got lost is found and not made twice.
     """
-    from huggingface_hub import CommitOperationAdd
-
     for attempt in range(COMMIT_TRIES):
-        operations = [
-            CommitOperationAdd(path_in_repo=name, path_or_fileobj=readme.encode() if name == CARD else str(path))
-            for name, path in files.items()
-        ]
+        operations = _operations(api, repo_id, files, repo_type, replace)
         try:
-            api.preupload_lfs_files(repo_id, additions=operations)
-            return api.create_commit(repo_id, operations=operations, commit_message=message).oid
+            for operation in operations:
+                if _is_large(operation):  # one by one: the client's pool for several would keep a program from ending while the Hub hangs
+                    api.preupload_lfs_files(repo_id, additions=[operation], repo_type=repo_type)
+            return api.create_commit(repo_id, operations=operations, commit_message=message, repo_type=repo_type).oid
         except HubError as error:
             if error.status not in (409, 412, 429, 500, 502, 503, 504) or attempt == COMMIT_TRIES - 1:
                 raise
-            time.sleep(min(0.5 * 2**attempt, timeout()))
+            _pause(attempt)
     raise AssertionError("the last try returns or raises")
+
+
+def _pause(attempt: int) -> None:
+    time.sleep(min(0.5 * 2**attempt, timeout()))
+
+
+def _operations(api: HubClient, repo_id: str, files: Mapping[str, Path | bytes], repo_type: str, replace: bool) -> list[Any]:
+    from huggingface_hub import CommitOperationAdd, CommitOperationDelete
+
+    there = api.list_repo_files(repo_id, repo_type=repo_type) if replace else []
+    surplus = [name for name in there if name not in files and name != ".gitattributes"]  # the Hub keeps its own settings in that one
+    add = [CommitOperationAdd(name, content if isinstance(content, bytes) else str(content)) for name, content in files.items()]
+    return [CommitOperationDelete(name, is_folder=False) for name in surplus] + add
+
+
+def _is_large(operation: Any) -> bool:
+    """Whether the Hub may want this file in large-file storage: not a text, or long."""
+    info = getattr(operation, "upload_info", None)
+    return info is not None and (
+        info.size > 1 << 20 or not operation.path_in_repo.endswith((".json", ".jsonl", ".md", ".txt", ".yaml", ".py"))
+    )
 
 
 def _tag(api: HubClient, repo_id: str, tag: str, revision: str, again: str) -> str:

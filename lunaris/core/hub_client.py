@@ -83,6 +83,7 @@ class HubClient:
         done = threading.Event()
 
         def work() -> None:
+            _thread.notice = self._notice
             try:
                 outcome["value"] = call(self._api)
             except BaseException as error:
@@ -91,9 +92,8 @@ class HubClient:
 
         limit = timeout() + extra_s
         self._last_sign, self._last_status = time.monotonic(), None
-        context = contextvars.copy_context()
-        with _quiet(self._notice):
-            threading.Thread(target=context.run, args=(work,), name="lunaris-hub", daemon=True).start()
+        with _quiet():
+            threading.Thread(target=contextvars.copy_context().run, args=(work,), name="lunaris-hub", daemon=True).start()
             while not done.wait(max(0.01, self._last_sign + limit - time.monotonic())):
                 if time.monotonic() - self._last_sign >= limit:
                     self._abandoned = True
@@ -127,28 +127,33 @@ class HubClient:
         return self.error(reason_for(root, self._what), status=_status(root), unreachable=_unreachable(root))
 
 
+_thread = threading.local()  # .notice: what hears the client's warnings in a thread of ours
+
+
+def _hear(record: logging.LogRecord) -> bool:
+    """Log filter: the client's warnings in our threads are heard, not shown; we say it in one sentence."""
+    notice = getattr(_thread, "notice", None)
+    if notice is None or record.levelno >= logging.ERROR:
+        return True
+    notice(record.getMessage())
+    return False
+
+
 @contextlib.contextmanager
-def _quiet(notice: Callable[[str], None]) -> Iterator[None]:
-    """Keep the client's warnings and, off a terminal, its bars from the screen: we say it in one sentence. `notice` gets the warnings."""
+def _quiet() -> Iterator[None]:
+    """No log lines of the client from our threads (for good: one that was given up goes on for a while), no bars off a terminal."""
     from huggingface_hub.utils import are_progress_bars_disabled, disable_progress_bars, enable_progress_bars
 
-    def passes(record: logging.LogRecord) -> bool:
-        notice(record.getMessage())
-        return record.levelno >= logging.ERROR
-
-    handlers = list(logging.getLogger("huggingface_hub").handlers)
-    hide_bars = not are_progress_bars_disabled() and not sys.stderr.isatty()
-    for handler in handlers:
-        handler.addFilter(passes)
-    if hide_bars:
-        disable_progress_bars()
+    for handler in logging.getLogger("huggingface_hub").handlers:
+        handler.addFilter(_hear)  # adding it twice is adding it once
+    if are_progress_bars_disabled() or sys.stderr.isatty():
+        yield
+        return
+    disable_progress_bars()
     try:
         yield
     finally:
-        for handler in handlers:
-            handler.removeFilter(passes)
-        if hide_bars:
-            enable_progress_bars()
+        enable_progress_bars()
 
 
 def _is_ours(error: Exception) -> bool:
