@@ -221,7 +221,7 @@ def test_everything_the_code_imports_is_declared():
     declared = set(LIBRARY).union(*EXTRAS.values())
     brought = {"lunaris", "huggingface-hub", "starlette", "spaces"}  # starlette is fastapi's, spaces is ZeroGPU's own
     assert imported_packages([*ROOT.glob("lunaris/**/*.py"), ROOT / "app.py"]) - declared - brought == set()
-    tests = {"pytest", "packaging", "gradio-client", "tomli", "starlette"}  # pytest brings packaging, gradio its client
+    tests = {"packaging", "tomli", "gradio-client", "httpx2"}  # pytest brings the first two, gradio and the Hub's client theirs
     assert imported_packages(ROOT.glob("tests/**/*.py")) - declared - brought - set(DEV) - tests == set()
 
 
@@ -306,3 +306,26 @@ def test_precommit_checks_what_these_tests_check():
     assert HOOKS["check-added-large-files"]["entry"].endswith(f"--maxkb={25 * 1024}")
     pinned = by_name(HOOKS["ruff"]["additional_dependencies"])["ruff"]
     assert all(DEV["ruff"].specifier.contains(version.version) for version in pinned.specifier)
+
+
+def uncredited(card: str, checkpoint: str, credits: str) -> set[str]:
+    """The data sources that a checkpoint's card names and that have no row for this checkpoint in the credits."""
+    sources = set(re.findall(r"source `([^`]+)`", card.partition("## Data and licences")[2].partition("\n## ")[0])) or {"no source at all"}
+    rows = [line for line in credits.splitlines() if line.startswith("|") and f"`checkpoints/{checkpoint}`" in line]
+    return {source for source in sources if not any(f"`{source}`" in row.split("|")[1] for row in rows)}
+
+
+def test_credits_name_every_data_source_of_every_shipped_checkpoint():
+    credits = (ROOT / "CREDITS.md").read_text(encoding="utf-8")
+    cards = {path.parent.name: path.read_text(encoding="utf-8") for path in ROOT.glob("checkpoints/*/README.md")}
+    assert set(cards) == {path.name for path in (ROOT / "checkpoints").iterdir()}
+    assert {name: missing for name, card in cards.items() if (missing := uncredited(card, name, credits))} == {}
+
+
+def test_the_credits_check_notices_a_source_without_a_row():
+    card = "## Data and licences\n\n100 sprites of the source `icons16`.\n\n## Numbers\n\nsource `other`\n"
+    row = "| `icons16`: Fugue Icons | `checkpoints/pixel-16` | CC BY 3.0 | (C) Yusuke Kamiyamane |"
+    assert uncredited(card, "pixel-16", row) == set()
+    assert uncredited(card, "pixel-16", row.replace("icons16", "icons")) == {"icons16"}
+    assert uncredited(card, "pixel-32", row) == {"icons16"}
+    assert uncredited("## Data and licences\n\nSome.\n", "pixel-16", row) == {"no source at all"}
