@@ -129,6 +129,10 @@ def validate_card(text: str) -> dict[str, Any]:
         values = front.get(key, [])
         if not isinstance(values, list) or not all(_is_tag(value) for value in values):
             raise ValueError(f"{key} in a card must be a list of words of up to 96 letters, digits and .-_/:+, got {values!r}")
+    languages = front.get("language", [])
+    for code in [languages] if isinstance(languages, str) else languages or []:
+        if not isinstance(code, str) or not re.fullmatch(r"[a-z]{2,3}(-[A-Za-z]{2,8})?|code|multilingual", code):
+            raise ValueError(f"language in a card must be ISO codes such as en or pt, got {code!r}")
     for key in ("library_name", "pipeline_tag"):
         if key in front and not _is_tag(front[key]):
             raise ValueError(f"{key} in a card must be one word, got {front[key]!r}")

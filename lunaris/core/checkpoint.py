@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
 MAX_CONFIG_BYTES = 1 << 20
+MAX_WEIGHTS_BYTES = 10 << 30
 MAX_HEADER_BYTES = 100 << 20  # safetensors' own limit
 STALE_SECONDS = 3600  # a half-written folder older than this belongs to a run that was killed
 
@@ -299,6 +300,8 @@ def check_checkpoint(names: Iterable[str], what: str) -> None:
 def check_safetensors(path: Path) -> None:
     """Raise ValueError unless the file is what its name says, by its header alone: a pickle is named, a cut-off weight too."""
     size = path.stat().st_size
+    if size > MAX_WEIGHTS_BYTES:
+        raise ValueError(f"{path} has {size / 1e9:.1f} GB and Lunaris reads at most {MAX_WEIGHTS_BYTES / 1e9:.1f} GB of weights")
     with open(path, "rb") as file:
         start = file.read(9)  # 8 bytes with the header's length, then the header, a JSON table
         if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):

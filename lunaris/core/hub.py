@@ -26,6 +26,7 @@ from lunaris.core.card import LIBRARY, card_for, render_card, validate_card
 from lunaris.core.checkpoint import (
     CARD,
     CONFIG,
+    MAX_WEIGHTS_BYTES,
     check_checkpoint,
     load_config,
     load_into,
@@ -60,7 +61,7 @@ __all__ = [
 ]
 
 ALLOWED = (".safetensors", ".json", ".jsonl", ".md", ".png", ".gif", ".txt", ".yaml")
-MAX_BYTES = 10 << 30  # of one checkpoint, either way
+MAX_BYTES = MAX_WEIGHTS_BYTES  # of one checkpoint, either way
 MAX_FILES = 20_000
 UPLOAD_RATE = 50_000  # bytes/s that an upload is given time for, on top of the time-out
 COMMIT_TRIES = 4
@@ -72,7 +73,8 @@ log = logging.getLogger("lunaris")
 class PushResult:
     """Where a push ended: `url` on the Hub or None, the local `folder` either way, one `sentence` for the person who pushed.
 
-    `revision` is the commit id that `owner/name@revision` pins."""
+    `revision` is the commit id that `owner/name@revision` pins.
+    """
 
     url: str | None
     folder: Path
@@ -126,9 +128,7 @@ def card(ref: str | Path) -> str:
     """The card (README.md) of the checkpoint behind `ref`; from the Hub only that one file is fetched."""
     found = _parse(ref, None, "model", True)
     folder = found if isinstance(found, Path) else _fetch(found, only=CARD)
-    if not (folder / CARD).is_file():
-        raise FileNotFoundError(f"{ref} has no card (README.md)")
-    return (folder / CARD).read_text(encoding="utf-8")
+    return _read_card(folder, str(ref))
 
 
 def pull(ref: str | Path, out: str | Path, *, revision: str | None = None) -> Path:
@@ -401,7 +401,7 @@ def push(
             if api is None:
                 return PushResult(None, folder, no_token_sentence(folder, again))
             url, full_id = _create(api, repo_id, private)
-            readme = card_for((folder / CARD).read_text(encoding="utf-8"), full_id, _family(folder))
+            readme = card_for(_read_card(folder, str(folder)), full_id, _family(folder))
             revision = commit_files(api, full_id, {**files, CARD: readme.encode()}, message)
             late = _tag(api, full_id, tag, revision, again) if tag else ""
     except HubError as error:
@@ -439,10 +439,17 @@ def _publishable(folder: Path) -> dict[str, Path]:
     for name in files:
         if name.endswith(".safetensors"):
             load_tensors(folder, name)
-    if CARD not in files:
-        raise FileNotFoundError(f"{folder} has no card ({CARD}); write one with lunaris.core.hub.render_card")
-    validate_card(files[CARD].read_text(encoding="utf-8"))
+    validate_card(_read_card(folder, str(folder)))
     return files
+
+
+def _read_card(folder: Path, what: str) -> str:
+    if not (folder / CARD).is_file():
+        raise FileNotFoundError(f"{what} has no card ({CARD}); lunaris.core.hub.render_card writes one")
+    try:
+        return (folder / CARD).read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ValueError(f"the card of {what} is not a text in UTF-8; save it as UTF-8") from None
 
 
 def _check_repo_name(repo_id: str) -> None:

@@ -219,6 +219,8 @@ def reason_for(error: BaseException, what: str) -> str:
         return f"what answered for {what} is not a Hugging Face Hub; check HF_ENDPOINT and the proxy"
     if "ProxyError" in names:
         return f"the proxy refused the way to the Hub ({said}); check HTTPS_PROXY"
+    if "ConnectionError" in names and "xet" in said.lower():
+        return f"the Hub's store for large files (Xet) failed for {what} ({said}); set HF_HUB_DISABLE_XET=1, which goes round it"
     if names & {"TransportError", "ConnectionError", "gaierror", "LocalEntryNotFoundError"}:
         return f"the Hub cannot be reached for {what} ({said}); check the network"
     if isinstance(error, OSError) and error.strerror:
@@ -248,9 +250,10 @@ def _status_reason(status: int, what: str, said: str) -> str:
 
 
 def _said(error: BaseException) -> str:
-    """The error's own words on one short line, the server's when it gave some."""
+    """The error's own words on one short line, the server's when it gave some; addresses without their query, which may be a signature."""
     text = getattr(error, "server_message", None) or str(error) or type(error).__name__
-    line = " ".join(re.sub(r"\(Request ID:[^)]*\)|Request ID: \S+", "", text).split())
+    text = re.sub(r"\(Request ID:[^)]*\)|Request ID: \S+", "", text)
+    line = " ".join(re.sub(r"(https?://[^\s?'\")]+)\?[^\s'\")]+", r"\1", text).split())
     return line if len(line) <= 200 else f"{line[:197]}..."
 
 

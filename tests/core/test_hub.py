@@ -522,6 +522,7 @@ def test_a_tag_that_fails_does_not_deny_that_the_files_are_up(folder, fresh_hub,
         (lambda f: (f / "README.md").unlink(), "has no card"),
         (lambda f: (f / "README.md").write_text("# no front matter"), "begins with front matter"),
         (lambda f: (f / "README.md").write_text(CARD.replace("license: mit", "license: mine")), "licence id of the Hub"),
+        (lambda f: (f / "README.md").write_bytes(b"---\nlicense: mit\n---\n\xff"), "is not a text in UTF-8"),
         (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
         (lambda f: (f / "config.json").unlink(), "has no config.json"),
         (lambda f: (f / "model.safetensors").write_bytes((f / "model.safetensors").read_bytes()[:-4]), "weight 'weight' is incomplete"),
@@ -634,6 +635,11 @@ def test_the_rarer_failures_are_one_sentence_too(folder, fresh_hub, quick, fault
     assert said in not_published(folder)
 
 
+def test_a_signed_address_is_not_repeated(folder, fresh_hub, quick):
+    fresh_hub.faults.append({"match": "PUT /_lfs/", "status": 418, "body": ""})
+    assert fresh_hub.signature not in (sentence := not_published(folder)) and "418" in sentence
+
+
 def test_no_network_on_the_way_out(folder, fresh_hub, monkeypatch):
     from huggingface_hub import constants
 
@@ -711,7 +717,7 @@ def test_with_xet_switched_on_its_builtin_connection_error_is_one_sentence(folde
     done = subprocess.run([sys.executable, "-c", code, folder], env=env, capture_output=True, text=True, timeout=120)
     assert "url=None" in done.stdout and "not published: " in done.stdout and "the result is safe in" in done.stdout, done.stderr
     assert "Traceback" not in done.stderr and WRITE_TOKEN not in done.stdout + done.stderr
-    assert fresh_hub.requests("xet-write-token")
+    assert "set HF_HUB_DISABLE_XET=1" in done.stdout and fresh_hub.requests("xet-write-token")
 
 
 # --- tokens -----------------------------------------------------------------------------------------------------------------------

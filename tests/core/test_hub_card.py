@@ -90,6 +90,8 @@ def test_a_card_that_the_hub_would_refuse_is_not_made(change, said):
         ("---\nlicense: mit\nlibrary_name: lunaris\n---\n", "lacks tags"),
         ("---\nlicense: mit\nlibrary_name: lunaris\ntags: a\n---\n", "tags in a card must be a list"),
         ("---\nlicense: mit\nlibrary_name: lunaris\ntags: [3.10]\n---\n", "tags in a card must be a list"),
+        ("---\nlicense: mit\nlibrary_name: lunaris\ntags: [a]\nlanguage: Portuguese\n---\n", "language in a card must be ISO codes"),
+        ("---\nlicense: mit\nlibrary_name: lunaris\ntags: [a]\nlanguage: [en, no]\n---\n", "must be ISO codes .* got False"),
         ("---\nlicense: mit\nlibrary_name: 7\ntags: [a]\n---\n", "library_name in a card must be one word"),
         ("---\nlicense: mit\nlibrary_name: lunaris\ntags: [a]\nmodel-index: 7\n---\n", "model-index in a card must list"),
         ("---\nlicense: mit\nlibrary_name: lunaris\ntags: [a]\nmodel-index: [{name: a}]\n---\n", "model-index in a card must list"),

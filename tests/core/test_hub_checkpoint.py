@@ -198,6 +198,13 @@ def test_a_header_that_claims_gigabytes_is_not_read(tmp_path):
         hub.load_tensors(tmp_path)
 
 
+def test_weights_of_absurd_size_are_not_read(tmp_path):
+    with open(tmp_path / "model.safetensors", "wb") as file:
+        file.truncate(11 << 30)  # sparse: takes no room
+    with pytest.raises(ValueError, match=r"has 11\.8 GB and Lunaris reads at most 10\.7 GB"):
+        hub.load_tensors(tmp_path)
+
+
 # --- pickles ----------------------------------------------------------------------------------------------------------------------
 
 
