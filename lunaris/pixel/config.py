@@ -164,7 +164,7 @@ class PixelTrainConfig(training.TrainConfig):
 
     @classmethod
     def small(cls) -> "PixelTrainConfig":
-        return _indexed_colour(cls, steps=24_000, learning_rate=2e-3, sprites=60_000, warmup_steps=200, save_interval=1, save_dtype="fp16")
+        return _indexed_colour(cls, steps=18_000, learning_rate=2e-3, sprites=60_000, warmup_steps=200, save_interval=1, save_dtype="fp16")
 
     @classmethod
     def full(cls) -> "PixelTrainConfig":

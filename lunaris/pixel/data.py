@@ -65,7 +65,7 @@ def load_source(source: str | Path, *, side: int, split: str = "train", n: int =
     FileNotFoundError or ValueError with one sentence.
     """
     if str(source) == "procedural":
-        made = sprites.make(n, side=side, seed=seed, split=split)
+        made = sprites.make(n, side=side, seed=seed, split=split, bare=0.1)  # visitors also type "a sword"
         groups = tuple(sprites.group(sprites.Label(*map(int, row))) for row in made.labels)
         return SpriteSet(made.images, tuple(made.captions), groups)
     if Path(source).is_dir():
