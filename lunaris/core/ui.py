@@ -397,7 +397,7 @@ def header() -> str:
 
 
 def footer() -> str:
-    links = f"""<a href="./?view=api">{TEXTS.html("api")}</a>
+    links = f"""<a href="./gradio_api/openapi.json" data-api>{TEXTS.html("api")}</a>
     <a href="./gradio_api/mcp/" rel="nofollow">{TEXTS.html("mcp")}</a>
     <a href="./healthz" rel="nofollow">{TEXTS.html("health")}</a>"""
     return f"""<footer class="lunaris-footer">
@@ -450,15 +450,16 @@ def page_options() -> dict[str, Any]:
     from lunaris.core import serving
 
     icon_link = "data:image/svg+xml;base64," + base64.b64encode(moon().encode()).decode()
+    outside = "gradio-app footer:not(.lunaris-footer) { display: none !important; }"  # Gradio confines `css` to the page above its footer
     script = (STATIC / "page.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
         "css": css(),
-        "head": f'<link rel="icon" href="{icon_link}"><script>{script}</script>',
+        "head": f'<link rel="icon" href="{icon_link}"><style>{outside}</style><script>{script}</script>',
         "i18n": translations(),
         "max_file_size": MAX_FILE_SIZE,
         "show_error": False,  # the text of an unexpected error is for the log; gr.Error is shown either way
-        "footer_links": [],
+        "footer_links": ["api"],  # the page of examples; our own footer opens it
         "run_history": False,
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "ssr_mode": False,

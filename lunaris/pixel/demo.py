@@ -85,8 +85,8 @@ TEXTS = ui.Texts(
         "png8": ("PNG ×8", "PNG ×8"),
         "sheet": ("Sheet", "Folha"),
         "zip": ("All (ZIP)", "Tudo (ZIP)"),
-        "to_first": ("Morph from it", "Transformar a partir dele"),
-        "to_last": ("Morph into it", "Transformar nele"),
+        "to_first": ("Start of a morph", "Início da transformação"),
+        "to_last": ("End of a morph", "Fim da transformação"),
         "morph_intro": (
             "A walk through the model's latent space, from one sprite to another. Same seed, same walk.",
             "Um passeio pelo espaço latente do modelo, de um sprite a outro. Mesma semente, mesmo passeio.",
@@ -98,13 +98,13 @@ TEXTS = ui.Texts(
         "from_hint": ("a red potion", "uma poção vermelha"),
         "to_hint": ("a blue potion", "uma poção azul"),
         "pictures_info": (
-            "Upload two pictures, or pick sprites under Create with “Morph from it” and “Morph into it”. "
-            "They are fitted to the model's size.",
-            "Envie duas imagens, ou escolha sprites em Criar com “Transformar a partir dele” e “Transformar nele”. "
-            "Elas são ajustadas ao tamanho do modelo.",
+            "Upload two pictures, or pick sprites under Create. They are fitted to the model's size.",
+            "Envie duas imagens, ou escolha sprites em Criar. Elas são ajustadas ao tamanho do modelo.",
         ),
-        "picture_from": ("Picture to start from", "Imagem de partida"),
-        "picture_to": ("Picture to end with", "Imagem de chegada"),
+        "morph_empty": ("Your morph appears here", "Sua transformação aparece aqui"),
+        "morph_empty_hint": ("Say from what to what, and press Morph.", "Diga de quê para quê e clique em Transformar."),
+        "picture_from": ("Start", "Início"),
+        "picture_to": ("End", "Fim"),
         "steps": ("Steps", "Passos"),
         "animation": ("Animation", "Animação"),
         "frames": ("Frames", "Quadros"),
@@ -504,6 +504,12 @@ def card_markdown(card: str) -> str:
 NEW_SEED = "() => Math.floor(Math.random() * 1e6)"
 SEED_FOR_THIS_RUN = "(seed, keep) => keep ? seed : Math.floor(Math.random() * 1e6)"
 
+
+def show(selector: str) -> str:
+    """JavaScript that scrolls a result into sight where it is not."""
+    return f"() => {{ window.lunaris?.show('{selector}'); }}"
+
+
 # What a result says about itself. A template that the browser fills in, so that REST and MCP get the plain values.
 REPORT = """${!value ? "" : `<p class="lunaris-report">
   <b>${value.n ? `${value.n} sprite${value.n > 1 ? "s" : ""}` : `${value.steps} [frames]`}</b>
@@ -552,8 +558,9 @@ def word_chips() -> str:
     return f'<p class="lunaris-hint">{TEXTS.html("words_hint")}</p>{"".join(blocks)}'
 
 
-def empty_state() -> str:
-    return f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html("empty")}</b><span>{TEXTS.html("empty_hint")}</span></div>'
+def empty_state(key: str) -> str:
+    """What stands where a result will be."""
+    return f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html(key)}</b><span>{TEXTS.html(f"{key}_hint")}</span></div>'
 
 
 def selected_html(name: str, data: bytes, caption: str) -> str:
@@ -566,11 +573,21 @@ def selected_html(name: str, data: bytes, caption: str) -> str:
 
 
 @ui.friendly
-def pick(items: list[dict], event: gr.SelectData | None = None) -> tuple[str, str, str]:
-    """The clicked sprite of the grid (the first one after a new run): its picture, and the files of the two download buttons."""
+def pick(items: list[dict], event: gr.SelectData) -> tuple[str, str, str]:
+    """The clicked sprite of the grid: its picture, and the files of the two download buttons."""
+    return chosen(items, event.index)
+
+
+@ui.friendly
+def pick_first(items: list[dict]) -> tuple[str, str, str]:
+    """The first sprite of a new run."""
+    return chosen(items, 0)
+
+
+def chosen(items: list[dict], index: int) -> tuple[str, str, str]:
     from lunaris.core.images import png_bytes, read_image, upscale
 
-    item = items[min(event.index if event else 0, len(items) - 1)]
+    item = items[index]
     path = Path(item["image"]["path"])
     data = path.read_bytes()
     large = keep(f"{path.stem}-x{SCALE}.png", png_bytes(upscale(read_image(data), SCALE)))
@@ -613,8 +630,29 @@ def picture_grid(label: Any, elem_id: str) -> gr.Gallery:
     )
 
 
+FIELDS = {field.name: field for field in fields(PixelRequest)}
+
+
+def order_slider(name: str, label: Any, *, step: float, info: Any = None) -> gr.Slider:
+    """A slider with the range and the default of that field of `PixelRequest`."""
+    field = FIELDS[name]
+    return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info)
+
+
+def seed_field(info: Any = None) -> gr.Number:
+    return gr.Number(0, precision=0, minimum=0, maximum=FIELDS["seed"].metadata["le"], label=TEXTS("seed"), info=info, min_width=120)
+
+
+def tuning_fields() -> tuple[gr.Slider, gr.Slider]:
+    """Temperature and guidance, folded away."""
+    with gr.Accordion(TEXTS("tuning"), open=False):
+        return (
+            order_slider("temperature", TEXTS("temperature"), step=0.05, info=TEXTS("temperature_info")),
+            order_slider("guidance", TEXTS("guidance"), step=0.1, info=TEXTS("guidance_info")),
+        )
+
+
 def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
-    limits = {field.name: field.metadata for field in fields(PixelRequest)}
     with gr.Row(elem_id="pixel-ask", elem_classes="lunaris-bar"):
         prompt = gr.Textbox(
             "",
@@ -627,19 +665,19 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
             scale=5,
         )
         go = gr.Button(TEXTS("generate"), variant="primary", elem_id="pixel-go", scale=1, min_width=140)
-    ui.raw(example_chips(), elem_id="pixel-examples")
+    ui.raw(example_chips(), elem_id="pixel-examples", elem_classes="lunaris-examples")
     with gr.Accordion(TEXTS("words"), open=False):
-        ui.raw(word_chips(), elem_id="pixel-words")
+        ui.raw(word_chips(), elem_id="pixel-words", elem_classes="lunaris-words")
     with gr.Row(elem_id="pixel-work"):
-        with gr.Column(scale=8, min_width=300, elem_id="pixel-results"):
-            with gr.Row(elem_id="pixel-summary"):
+        with gr.Column(scale=8, min_width=300, elem_id="pixel-results", elem_classes="lunaris-result"):
+            with gr.Row(elem_id="pixel-summary", elem_classes="lunaris-summary"):
                 report = report_component("pixel-report")
                 sheet = gr.DownloadButton(TEXTS("sheet"), size="sm", scale=0, min_width=90)
                 bundle = gr.DownloadButton(TEXTS("zip"), size="sm", scale=0, min_width=110)
             gallery = picture_grid(TEXTS("sprites"), "pixel-grid")
-            ui.raw(empty_state(), elem_id="pixel-empty")
-            stop = gr.Button(TEXTS("stop"), variant="stop", elem_id="pixel-stop", size="sm")
-            with gr.Row(elem_id="pixel-selection"):
+            waiting = ui.raw(empty_state("empty"), elem_classes="lunaris-waiting")
+            stop = gr.Button(TEXTS("stop"), variant="stop", size="sm", elem_id="pixel-stop", elem_classes="lunaris-stop")
+            with gr.Row(elem_classes="lunaris-summary"):
                 selected = ui.raw(elem_id="pixel-selected")
                 with gr.Column(min_width=280):
                     with gr.Row():
@@ -649,17 +687,13 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
                         to_first = gr.Button(TEXTS("to_first"), size="sm", min_width=130)
                         to_last = gr.Button(TEXTS("to_last"), size="sm", min_width=130)
         with gr.Column(scale=4, min_width=280, elem_id="pixel-options"):
-            n = gr.Slider(limits["n"]["ge"], limits["n"]["le"], value=16, step=1, label=TEXTS("count"))
-            with gr.Group(elem_id="pixel-seed"):
-                seed = gr.Number(0, precision=0, minimum=0, maximum=limits["seed"]["le"], label=TEXTS("seed"), info=TEXTS("seed_info"))
-                with gr.Row():
-                    keep_seed = gr.Checkbox(label=TEXTS("keep_seed"), scale=3, min_width=140, container=False)
-                    dice = gr.Button(TEXTS("dice"), size="sm", scale=2, min_width=100)
-            with gr.Accordion(TEXTS("tuning"), open=False):
-                temperature = gr.Slider(
-                    0, limits["temperature"]["le"], 0.7, step=0.05, label=TEXTS("temperature"), info=TEXTS("temperature_info")
-                )
-                guidance = gr.Slider(0, limits["guidance"]["le"], 1.0, step=0.1, label=TEXTS("guidance"), info=TEXTS("guidance_info"))
+            n = order_slider("n", TEXTS("count"), step=1)
+            with gr.Column(elem_classes="lunaris-card"):
+                with gr.Row(elem_classes="lunaris-bar"):
+                    seed = seed_field(info=TEXTS("seed_info"))
+                    dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
+                keep_seed = gr.Checkbox(label=TEXTS("keep_seed"), container=False)
+            temperature, guidance = tuning_fields()
 
     dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
     run = gr.on(
@@ -670,10 +704,10 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
         [gallery, sheet, bundle, report],
         api_name="pixel_generate",
         preprocess=False,  # PixelRequest checks the values as they come, with the same sentences on every way in
-        show_progress_on=gallery,
-        scroll_to_output=True,
+        show_progress_on=[gallery, waiting],
     )
-    run.success(pick, gallery, [selected, png, png8], preprocess=False, show_progress="hidden", api_visibility="private")
+    run.success(None, js=show("#pixel-summary"), api_visibility="private")
+    run.success(pick_first, gallery, [selected, png, png8], preprocess=False, show_progress="hidden", api_visibility="private")
     gallery.select(pick, gallery, [selected, png, png8], preprocess=False, show_progress="hidden", api_visibility="private")
     stop.click(None, cancels=[run], api_visibility="private")
     return {"png": png, "to_first": to_first, "to_last": to_last}
@@ -687,7 +721,6 @@ def send_to_morph(path: str | None) -> tuple[Any, Any, Any]:
 
 def morph_tab(active: gr.Textbox) -> dict[str, Any]:
     low, high = MORPH_STEPS
-    limits = {field.name: field.metadata for field in fields(PixelRequest)}
     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("morph_intro")}</p>')
     with gr.Row(elem_id="pixel-morph"):
         with gr.Column(scale=5, min_width=300):
@@ -696,12 +729,10 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
                 with gr.Tab(TEXTS("two_prompts"), id="prompts"):
                     first = gr.Textbox(label=TEXTS("from"), placeholder=TEXTS("from_hint"), max_length=MAX_PROMPT, elem_id="pixel-from")
                     last = gr.Textbox(label=TEXTS("to"), placeholder=TEXTS("to_hint"), max_length=MAX_PROMPT, elem_id="pixel-to")
-                    with gr.Row(elem_classes="lunaris-bar"):
-                        seed = gr.Number(0, precision=0, minimum=0, maximum=limits["seed"]["le"], label=TEXTS("seed"), min_width=120)
-                        dice = gr.Button(TEXTS("dice"), size="sm", min_width=100)
-                    with gr.Accordion(TEXTS("tuning"), open=False):
-                        temperature = gr.Slider(0, limits["temperature"]["le"], 0.7, step=0.05, label=TEXTS("temperature"))
-                        guidance = gr.Slider(0, limits["guidance"]["le"], 1.0, step=0.1, label=TEXTS("guidance"))
+                    with gr.Column(elem_classes="lunaris-card"), gr.Row(elem_classes="lunaris-bar"):
+                        seed = seed_field()
+                        dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
+                    temperature, guidance = tuning_fields()
                     go_prompts = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-prompts")
                 with gr.Tab(TEXTS("two_pictures"), id="pictures"):
                     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("pictures_info")}</p>')
@@ -721,7 +752,7 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
                             for end in ("from", "to")
                         ]
                     go_pictures = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-pictures")
-        with gr.Column(scale=6, min_width=300, elem_id="pixel-morphed"):
+        with gr.Column(scale=6, min_width=300, elem_id="pixel-morphed", elem_classes="lunaris-result"):
             report = report_component("pixel-morph-report")
             animation = gr.Image(
                 label=TEXTS("animation"),
@@ -733,12 +764,13 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
                 height=280,
             )
             frames = picture_grid(TEXTS("frames"), "pixel-frames")
+            waiting = ui.raw(empty_state("morph_empty"), elem_classes="lunaris-waiting")
             with gr.Row():
                 gif = gr.DownloadButton(TEXTS("gif"), size="md", min_width=120)
                 strip = gr.DownloadButton(TEXTS("strip"), size="md", min_width=120)
 
     dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
-    outputs, common = [animation, frames, strip, report], {"preprocess": False, "scroll_to_output": True, "show_progress_on": animation}
+    outputs, common = [animation, frames, strip, report], {"preprocess": False, "show_progress_on": [animation, waiting]}
     runs = (
         gr.on(
             [go_prompts.click, first.submit, last.submit],
@@ -751,6 +783,7 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
         go_pictures.click(pixel_interpolate, [*pictures, steps, active], outputs, api_name="pixel_interpolate", **common),
     )
     for run in runs:
+        run.success(None, js=show("#pixel-morph-report"), api_visibility="private")
         run.success(lambda path: path, animation, gif, api_visibility="private", show_progress="hidden")
     return {"first": pictures[0], "last": pictures[1], "tabs": tabs}
 
@@ -773,7 +806,7 @@ def model_tab(active: gr.Textbox, ref: str) -> None:
     described = gr.JSON(known, visible=False)
     about = ui.raw(about_html(known) if known else f'<p class="lunaris-hint">{TEXTS.html("later")}</p>', elem_id="pixel-about")
     with gr.Accordion(TEXTS("card"), open=False):
-        card = gr.Markdown(card_markdown(known["card"]) if known else "", elem_id="pixel-card")
+        card = gr.Markdown(card_markdown(known["card"]) if known else "", elem_id="pixel-card", elem_classes="lunaris-prose")
 
     loading = gr.on(
         [load.click, picker.submit],

@@ -83,13 +83,19 @@
   }
 
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-language], [data-theme-switch], [data-fill]");
+    const button = event.target.closest("[data-language], [data-theme-switch], [data-api], [data-fill]");
     if (!button) return;
     if (button.dataset.language) {
       remember(KEYS.language, button.dataset.language);
       setLanguage(button.dataset.language);
     } else if ("themeSwitch" in button.dataset) {
       flipTheme();
+    } else if ("api" in button.dataset) {
+      const docs = document.querySelector("footer .show-api"); // Gradio's own page of examples, whose footer is hidden
+      if (!docs) return; // then the link leads to the OpenAPI description
+      event.preventDefault();
+      docs.dispatchEvent(new MouseEvent("mouseenter"));
+      docs.click();
     } else {
       fill(button.dataset.fill, button.dataset.text, button.dataset.add);
       const press = button.dataset.press; // after Gradio has taken the new text over
@@ -144,7 +150,14 @@
     nameControls();
   }
 
-  window.lunaris = { sync, get language() { return language; } };
+  /* Bring a result into sight, where it is not (on a phone it lies below the form). */
+  function show(selector) {
+    const box = document.querySelector(selector)?.getBoundingClientRect();
+    const hidden = box && (box.top < 0 || box.top > innerHeight * 0.6);
+    if (hidden) scrollTo({ top: scrollY + box.top - 12, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
+  }
+
+  window.lunaris = { sync, show, get language() { return language; } };
   if (recall(KEYS.theme)) applyTheme();
   if (language !== fromBrowser()) setLanguage(language);
 })();
