@@ -210,7 +210,7 @@ def serve(families: Sequence[str] | None = None) -> None:
 def listen(host: str, port: str) -> socket.socket:
     """A socket bound to host and port as text ("" = the default). Raises ValueError with one sentence."""
     host, port = host or DEFAULT_HOST, port or str(DEFAULT_PORT)
-    if not port.isdecimal() or not 0 <= int(port) <= 65535:
+    if not (port.isascii() and port.isdecimal()) or not 0 <= int(port) <= 65535:
         raise ValueError(f"GRADIO_SERVER_PORT must be a whole number from 0 to 65535, got {port!r}; try {DEFAULT_PORT}")
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(host, int(port), type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)[0]

@@ -8,7 +8,6 @@ import base64
 import functools
 import html
 import importlib.util
-import inspect
 import logging
 import re
 import secrets
@@ -211,24 +210,15 @@ def friendly(handler: F) -> F:
     """Decorator of every handler: whatever it raises reaches the visitor as one sentence in their language, and the log in full."""
     import gradio as gr
 
-    def language(args: tuple, kwargs: dict) -> str:
-        return language_of(next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, gr.Request)), None))
-
     @functools.wraps(handler)
     def call(*args, **kwargs):
         try:
             return handler(*args, **kwargs)
         except Exception as error:
-            raise as_toast(error, language(args, kwargs)) from None
+            request = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, gr.Request)), None)
+            raise as_toast(error, language_of(request)) from None
 
-    @functools.wraps(handler)
-    def steps(*args, **kwargs):
-        try:
-            yield from handler(*args, **kwargs)
-        except Exception as error:
-            raise as_toast(error, language(args, kwargs)) from None
-
-    return steps if inspect.isgeneratorfunction(handler) else call
+    return call
 
 
 def guard(blocks: "gr.Blocks") -> None:

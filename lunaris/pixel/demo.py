@@ -745,7 +745,7 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
                                 format="png",
                                 sources=["upload", "clipboard"],
                                 buttons=[],
-                                height=200,
+                                height=220,
                                 min_width=140,
                                 elem_id=f"pixel-picture-{end}",
                             )
@@ -762,6 +762,7 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
                 format="gif",
                 elem_id="pixel-animation",
                 height=280,
+                elem_classes=["lunaris-pixels", "lunaris-animation"],
             )
             frames = picture_grid(TEXTS("frames"), "pixel-frames")
             waiting = ui.raw(empty_state("morph_empty"), elem_classes="lunaris-waiting")
