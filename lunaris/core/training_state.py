@@ -1,4 +1,4 @@
-"""The training state on disk: all that a killed run needs to go on as though it had never stopped (issue: exact resume).
+"""The training state on disk: all that a killed run needs to go on as though it had never stopped.
 
     out/state/step-00000123/   model.safetensors  ema.safetensors  optimizer.safetensors    names -> tensors
                                state.json     step, config, callbacks' states, versions, and the size of every file
@@ -41,7 +41,8 @@ def save_state(root: Path, record: dict[str, Any], tensors: Mapping[str, Tensors
     """
     final = root / f"step-{record['step']:08d}"
     making = root / f".writing-{final.name}"
-    with one_sentence(f"the state of step {record['step']} was not saved; {saved_sentence(root)}"):
+    remedy = f"{saved_sentence(root)}; free some space and continue with --resume"
+    with one_sentence(f"the state of step {record['step']} was not saved", remedy=remedy):
         try:
             making.mkdir(parents=True)
             for name, group in tensors.items():

@@ -352,7 +352,8 @@ def test_a_gradient_that_is_not_finite_stops_too(tmp_path):
 
 def test_one_training_at_a_time_and_a_waiting_one_can_be_cancelled(tmp_path):
     """Two threads of the hub must not draw from torch's one generator in turns."""
-    models, inside, peak = [toy.Toy(dropout=0.2), toy.Toy(dropout=0.2)], [], []
+    *models, third = (toy.Toy(dropout=0.2) for _ in range(3))  # all before the threads start: a new model draws random numbers too
+    inside, peak = [], []
 
     def loss(model, batch, step):
         inside.append(step)
@@ -364,7 +365,7 @@ def test_one_training_at_a_time_and_a_waiting_one_can_be_cancelled(tmp_path):
     threads = [threading.Thread(target=train, args=(m, tmp_path / str(i)), kwargs={"loss": loss}) for i, m in enumerate(models)]
     for thread in threads:
         thread.start()
-    waiting = train(toy.Toy(), tmp_path / "waiting", should_stop=lambda: True)
+    waiting = train(third, tmp_path / "waiting", should_stop=lambda: True)
     for thread in threads:
         thread.join()
     assert max(peak) == 1 and waiting.cancelled

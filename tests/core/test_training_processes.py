@@ -106,7 +106,7 @@ def test_memory_running_out_in_one_process_changes_both(job, tmp_path):
     [
         ("nan", "TrainingError: the loss became nan at step 4"),
         ("refused", "holds a training at step 20; continue it with --resume"),
-        ("full", "TrainingError: the state of step 5 was not saved; no state was saved before: the disk is full"),
+        ("full", "TrainingError: the state of step 5 was not saved: the disk is full; no state was saved before"),
     ],
 )
 def test_what_fails_in_one_process_ends_both_with_the_same_sentence(job, scenario, message):

@@ -183,7 +183,7 @@ def test_a_full_disk_as_the_safetensors_library_reports_it_is_understood(tmp_pat
         raise training_state.SafetensorError("Error while serializing: I/O error: No space left on device (os error 28)")
 
     monkeypatch.setattr(training_state, "save_file", full)
-    with pytest.raises(TrainingError, match="the state of step 12 was not saved; no state was saved before: the disk is full; free"):
+    with pytest.raises(TrainingError, match="the state of step 12 was not saved: the disk is full; no state was saved before; free"):
         train(toy.Toy(), tmp_path)
 
 

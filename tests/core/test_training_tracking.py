@@ -1,6 +1,7 @@
 """Trackers are guests: the numbers reach them, their failures reach nobody, and they publish nothing of this machine."""
 
 import json
+import math
 import sys
 import types
 
@@ -8,8 +9,8 @@ import pytest
 import torch
 from training_jobs import toy
 
-from lunaris.core.tracking import MetricsLog, Tracker
-from lunaris.core.training import Callback, fit
+from lunaris.core.tracking import MetricsLog, StepNumbers, Tracker
+from lunaris.core.training import Callback, TrainingError, fit
 
 
 def train(out, *, resume=False, callbacks=(), **changes):
@@ -142,6 +143,30 @@ def test_numbers_that_are_not_finite_are_null_in_the_log_and_left_out_of_the_tra
     options = dict(project="p", run_name="r", run_id="i", resumed=False, config={}, folder=tmp_path, say=print)
     Tracker("trackio", **options).log({"loss": 2.0, "eval/fid": float("nan")}, 1)
     assert fake.logs == [(1, {"loss": 2.0})]
+
+
+def test_numbers_that_are_read_late_still_name_the_step_that_went_wrong(tmp_path):
+    """On a GPU they are only fetched at every log_every-th step; until then nobody waits for them."""
+    numbers = StepNumbers(tmp_path, may_overflow=False)
+    for step, kl in ((1, 1.0), (2, 2.0), (3, 3.0)):
+        numbers.add(step, 0.1 * step, ("loss", "kl"), torch.tensor([5.0, kl, 7.0]))
+    assert numbers.latest() == {"loss": 5.0, "kl": 3.0, "grad_norm": 7.0, "lr": pytest.approx(0.3)}
+    for step, kl in ((4, 4.0), (5, math.nan), (6, 6.0)):
+        numbers.add(step, 0.1, ("loss", "kl"), torch.tensor([math.nan if step == 5 else 5.0, kl, 7.0]))
+    with pytest.raises(TrainingError, match="the loss part 'kl' became nan at step 5"):
+        numbers.latest()
+
+
+def test_only_half_precision_may_overflow(tmp_path):
+    """fp16 skips a step whose gradient is infinite and lowers its scale; in any other format that is the end."""
+    for may_overflow in (True, False):
+        numbers = StepNumbers(tmp_path, may_overflow=may_overflow)
+        numbers.add(1, 0.1, ("loss",), torch.tensor([5.0, math.inf]))
+        if may_overflow:
+            assert numbers.latest()["grad_norm"] == math.inf
+        else:
+            with pytest.raises(TrainingError, match="the norm of the gradient became inf at step 1"):
+                numbers.latest()
 
 
 def test_a_log_opens_at_the_step_it_resumes_from(tmp_path):
