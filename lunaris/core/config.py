@@ -226,6 +226,23 @@ def given_flags(args: argparse.Namespace, cls: type[BaseConfig]) -> dict[str, An
     return table
 
 
+def as_flags(config: BaseConfig, base: BaseConfig, *, skip: Sequence[str] = (), prefix: str = "") -> list[str]:
+    """The flags that turn `base` into `config`, fields in `skip` left out: what to type to get this config again."""
+    words: list[str] = []
+    for f in fields(config):
+        ours, theirs = getattr(config, f.name), getattr(base, f.name)
+        name = f"{prefix}{f.name}".replace("_", "-")
+        if ours == theirs or f.name in skip:
+            continue
+        if isinstance(ours, BaseConfig):
+            words += as_flags(ours, theirs, skip=skip, prefix=f"{prefix}{f.name}.")
+        elif isinstance(ours, bool):
+            words.append(f"--{name}" if ours else f"--no-{name}")
+        else:
+            words += [f"--{name}", *(map(str, ours) if isinstance(ours, tuple) else [str(ours)])]
+    return words
+
+
 def merge(base: Mapping[str, Any], *layers: Mapping[str, Any]) -> dict[str, Any]:
     """`base` with the values of each later layer laid over it, tables merged key by key."""
     merged = dict(base)

@@ -61,11 +61,13 @@ def held_out(group: str) -> bool:
 def load_source(source: str | Path, *, side: int, split: str = "train", n: int = 20_000, seed: int = 0) -> SpriteSet:
     """The sprites of `source` at side x side pixels.
 
-    `source` is "procedural" (then `n` sprites for `seed`), a folder, or a Hub dataset's `owner/name` with an image column. Raises
+    `source` is "procedural" (then `n` sprites for `seed`), "procedural:potion,key" (these kinds only), a folder, or a Hub dataset's `owner/name` with an image column. Raises
     FileNotFoundError or ValueError with one sentence.
     """
-    if str(source) == "procedural":
-        made = sprites.make(n, side=side, seed=seed, split=split, bare=0.1)  # visitors also type "a sword"
+    name, _, kinds = str(source).partition(":")
+    if name == "procedural":
+        chosen = [kind for kind in kinds.split(",") if kind.strip()]
+        made = sprites.make(n, side=side, seed=seed, split=split, bare=0.1, kinds=chosen)  # bare: visitors also type "a sword"
         groups = tuple(sprites.group(sprites.Label(*map(int, row))) for row in made.labels)
         return SpriteSet(made.images, tuple(made.captions), groups)
     if Path(source).is_dir():

@@ -7,6 +7,7 @@ draws it has combined a known shape with a known colour. Drawings are in `sprite
 
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, lru_cache
 from typing import Literal
@@ -17,7 +18,7 @@ from .sprite_kinds import CLASSES, KINDS, MAP_SIDE, SMALL_SIDE, TINY_SIDE, Kind
 
 __all__ = [
     "COLOURS", "KINDS", "PALETTE", "SIDES", "SIZES", "STYLES", "Colour", "Kind", "Label", "Sprites",
-    "caption", "group", "is_validation", "labels", "make", "parse", "render", "word_lists",
+    "caption", "group", "is_validation", "kind_indices", "labels", "make", "parse", "render", "word_lists",
 ]  # fmt: skip
 
 
@@ -452,18 +453,28 @@ def _forms(pairs) -> list[str]:
 
 
 def make(
-    n: int, *, side: int = 16, seed: int = 0, split: Split = "train", portuguese: float = 0.5, start: int = 0, bare: float = 0.0
+    n: int,
+    *,
+    side: int = 16,
+    seed: int = 0,
+    split: Split = "train",
+    portuguese: float = 0.5,
+    start: int = 0,
+    bare: float = 0.0,
+    kinds: Sequence[str] = (),
 ) -> Sprites:
     """Items start .. start + n - 1 of an endless data set. Item i depends on (seed, i) alone, so any slice can be made again;
     every run of len(labels(split)) items has each label once. `portuguese` is the share of Portuguese captions in [0, 1], `bare` the
-    share that names the kind without its colour."""
+    share that names the kind without its colour; `kinds` keeps to these, named in either language (none = all)."""
     if n < 0 or start < 0:
         raise ValueError(f"n and start must be at least 0, got {n} and {start}")
     for name, share in (("portuguese", portuguese), ("bare", bare)):
         if not 0 <= share <= 1:
             raise ValueError(f"{name} must be a share between 0 and 1, got {share}")
     all_labels = labels(split)
-    rows = np.array([all_labels[_order(split, seed, i // len(all_labels))[i % len(all_labels)]] for i in range(start, start + n)], np.int64)
+    if kinds:
+        all_labels = all_labels[np.isin(all_labels[:, 0], kind_indices(kinds))]
+    rows = np.array([all_labels[_order(len(all_labels), seed, i // len(all_labels))[i % len(all_labels)]] for i in range(start, start + n)], np.int64)
     rows = rows.reshape(n, 4)
     images, captions = np.zeros((n, side, side, 4), np.uint8), []
     for offset, row in enumerate(rows.tolist()):
@@ -475,8 +486,15 @@ def make(
     return Sprites(images, rows, captions)
 
 
+def kind_indices(names: Sequence[str]) -> tuple[int, ...]:
+    """Indices into KINDS of kinds named in either language, without repeats. Raises ValueError for a name that is none."""
+    found = [parse(name)[0] for name in names]
+    if None in found:
+        raise ValueError(f"unknown kind {names[found.index(None)]!r}; known: {', '.join(kind.name_en for kind in KINDS)}")
+    return tuple(dict.fromkeys(found))
+
+
 @lru_cache(maxsize=64)
-def _order(split: Split, seed: int, epoch: int) -> np.ndarray:
-    """The order in which one pass visits the labels of a split."""
-    n = len(labels(split))
+def _order(n: int, seed: int, epoch: int) -> np.ndarray:
+    """The order in which one pass visits n labels."""
     return np.argsort(_mix(np.arange(n, dtype=np.uint64) ^ np.uint64(_mix(_mix(seed) ^ (epoch << 32)))), kind="stable")

@@ -10,6 +10,7 @@ KL term wins and every latent collapses to noise. alignment ties the text vector
 import dataclasses
 import math
 import re
+import shlex
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
@@ -21,7 +22,7 @@ from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, runtime
-from lunaris.core.config import ConfigError
+from lunaris.core.config import PRESETS, ConfigError, as_flags
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
@@ -144,7 +145,7 @@ def train(
         progress=progress,
     )
     model = model.cpu().eval()
-    card = make_card(model, run, source=str(source), count=len(data), steps=result.step, numbers=reconstruction_metrics(model, held))
+    card = make_card(model, train_config, source=str(source), data=data, steps=result.step, numbers=reconstruction_metrics(model, held))
     return save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None)
 
 
@@ -202,24 +203,43 @@ def count_words(captions: tuple[str, ...]) -> dict[str, int]:
 
 # --- the card --------------------------------------------------------------------------------------------------------------------
 
+WHEREABOUTS = ("device", "threads", "tracker", "project", "run_name", "log_every")  # of the machine, not of the model
 
-def make_card(model: LunarCore, config: PixelTrainConfig, *, source: str, count: int, steps: int, numbers: dict[str, float]) -> str:
-    """The model card that goes with the checkpoint: what, data, command, numbers, limits."""
+
+def command_line(config: PixelConfig, train_config: PixelTrainConfig, source: str) -> str:
+    """The command that trains this model again: the nearest preset and every flag in which it differs."""
+
+    def flags(preset: str) -> list[str]:
+        model = as_flags(config, PixelConfig.preset(preset))
+        return ["--preset", preset, *model, *as_flags(train_config, PixelTrainConfig.preset(preset), skip=WHEREABOUTS)]
+
+    where = [] if source == "procedural" else ["--source", source]
+    return shlex.join(["python", "-m", "lunaris", "pixel", "train", *min(map(flags, PRESETS), key=len), *where, "--out", "DIR"])
+
+
+def make_card(model: LunarCore, config: PixelTrainConfig, *, source: str, data: SpriteSet, steps: int, numbers: dict[str, float]) -> str:
+    """The model card that goes with the checkpoint: what, data, command, numbers, limits. Of a folder only its name is told."""
     side, parameters = model.config.side, sum(p.numel() for p in model.parameters())
     text = "steered by prompts in English or Portuguese" if model.config.use_text else "without prompts"
+    procedural = source.partition(":")[0] == "procedural"
+    name = source if procedural or not Path(source).exists() else Path(source).name
+    drawn = f"{len(data):,} sprites drawn by Lunaris' own generator (`{name}`), with captions in English and Portuguese."
     return hub.render_card(
         name=f"LunarisCore {side}x{side}",
         family="pixel",
         what=f"A variational autoencoder of {parameters / 1e6:.1f} million parameters that draws {side}x{side} pixel art, {text}.",
-        data=f"{count:,} sprites of the source `{Path(source).name}`"
-        + (", drawn by Lunaris' own generator" if source == "procedural" else ""),
-        licence="mit" if source == "procedural" else "other",
-        command=f"python -m lunaris pixel train --source {Path(source).name} --seed {config.seed} --steps {steps} --batch-size {config.batch_size}",
-        metrics={f"validation {name}": round(value, 4) for name, value in numbers.items() if math.isfinite(value)},
+        data=f"{drawn} The pairs of kind and colour in the validation set never occur in it."
+        if procedural
+        else f"{len(data):,} sprites of `{name}`.",
+        licence="mit" if procedural else "other",
+        command=command_line(model.config, config, name),
+        metrics={f"validation {key}": round(value, 4) for key, value in numbers.items() if math.isfinite(value)} | {"steps": steps},
         limits=[
             f"Pictures are {side}x{side} pixels; finer detail cannot be drawn.",
             "A word that is not in words.json means little to the model.",
+            "It draws what its training data show, one object at a time; a scene or a sentence is beyond it.",
             "Training from scratch takes minutes to hours on a CPU; a GPU is the efficient way to larger models.",
         ],
         tags=["pixel-art", f"lunaris-{lunaris.__version__}"],
+        prompt=data.captions[0] if model.config.use_text else None,
     )

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lunaris.core.config import BaseConfig, ConfigError, OneLineParser, add_flags, given_flags, load_yaml, merge, option
+from lunaris.core.config import BaseConfig, ConfigError, OneLineParser, add_flags, as_flags, given_flags, load_yaml, merge, option
 
 
 @dataclass(frozen=True)
@@ -85,6 +85,14 @@ def test_json_yaml_flags_and_constructor_give_the_same_config(tmp_path):
     assert parse(*flags) == built
     assert Outer.from_dict(built.to_dict()) == built
     assert built.inner == Inner(2, 0.0) and isinstance(built.inner.rate, float) and built.filters == (1, 2, 3)
+
+
+def test_as_flags_names_what_differs_and_gives_the_config_back():
+    built = Outer.from_dict(CHANGED | {"top": None})
+    words = as_flags(built, Outer())
+    assert words[:4] == ["--size", "32", "--lr", "0.5"] and "--no-outline" in words and "--inner.width" in words
+    assert parse(*words) == built and as_flags(Outer(), Outer()) == []
+    assert "--size" not in as_flags(built, Outer(), skip=["size"])
 
 
 def test_flags_not_given_leave_the_lower_layers_their_say():

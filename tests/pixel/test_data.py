@@ -30,6 +30,13 @@ def test_procedural_validation_holds_no_pair_of_training():
     assert len(train) == len(held) == 300 and not set(train.groups) & set(held.groups)
 
 
+def test_procedural_source_may_name_its_kinds_in_either_language():
+    found = load_source("procedural:potion,chave", side=8, n=60)
+    assert {group.split("/")[0] for group in found.groups} == {"potion", "key"}
+    with pytest.raises(ValueError, match="unknown kind 'quark'; known: potion"):
+        load_source("procedural:potion,quark", side=8)
+
+
 def test_packed_layout_and_pngs_with_captions_give_the_same_set(tmp_path):
     """The two layouts a person may have: ../data's npz, and a folder of pictures."""
     made = drawn()

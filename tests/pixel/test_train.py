@@ -3,15 +3,17 @@
 import dataclasses
 import json
 import math
+import shlex
 
 import pytest
 import torch
 import yaml
 
+from lunaris.cli import main
 from lunaris.core.config import ConfigError, load_yaml
 from lunaris.core.images import from_model
 from lunaris.pixel import LunarCore, PixelConfig, PixelTrainConfig, load, train
-from lunaris.pixel.data import load_source
+from lunaris.pixel.data import Batches, load_source
 from lunaris.pixel.train import TrainingPath, align, in_steps, infonce, kl_per_dimension, kl_weight, make_loss, prepare, start_from
 
 TINY = PixelConfig.tiny().replace(latent_dim=16, filters=(8, 16), palette_size=80)
@@ -22,8 +24,6 @@ def path_and_batch(config=TINY, train_config=QUICK):
     torch.manual_seed(0)
     data = load_source("procedural", side=config.side, n=24)
     model = prepare(config, train_config, data)
-    from lunaris.pixel.data import Batches
-
     return TrainingPath(model), Batches(data, 8, config, model.tokenizer)(0, 1)
 
 
@@ -79,8 +79,6 @@ def test_mse_loss_does_not_collapse_the_posterior():
     config = TINY.replace(head="mse", use_text=False)
     run = QUICK.replace(steps=60, kl_warmup=0.2)
     data = load_source("procedural", side=16, n=64)
-    from lunaris.pixel.data import Batches
-
     path, batch_at = TrainingPath(prepare(config, run, data)), Batches(data, 32, config, None)
     optimizer, loss = torch.optim.Adam(path.parameters(), 3e-3), make_loss(run)
     for step in range(1, 61):
@@ -227,6 +225,16 @@ def test_run_leaves_a_checkpoint_with_card_words_and_log(tmp_path):
     assert steps[-1] == 4
 
 
+def test_the_command_on_the_card_trains_the_same_model_again(tmp_path):
+    """The card of a run with changed settings named only seed, steps and batch size: nobody could have repeated it."""
+    out = train(TINY, QUICK, tmp_path / "run", source="procedural:potion,chave", progress=False)
+    card = (out / "README.md").read_text(encoding="utf-8")
+    command = next(line for line in card.splitlines() if line.startswith("python -m lunaris"))
+    words = shlex.split(command.replace("DIR", shlex.quote(str(tmp_path / "again"))))[3:]
+    assert main([*words, "--device", "cpu", "--tracker", "none"]) == 0
+    assert (out / "model.safetensors").read_bytes() == (tmp_path / "again" / "model.safetensors").read_bytes()
+
+
 def test_fp16_on_disk_halves_the_file_and_keeps_the_palette_exact(tmp_path):
     full = train(TINY, QUICK, tmp_path / "fp32", progress=False)
     half = train(TINY, QUICK.replace(save_dtype="fp16"), tmp_path / "fp16", progress=False)
@@ -252,7 +260,7 @@ def test_training_on_a_folder_says_so_on_the_card(tmp_path):
         (folder / f"{i}.txt").rename(folder / f"sprite {chr(97 + i % 26)}{chr(97 + i // 26)}.txt")
     out = train(TINY, QUICK, tmp_path / "run", source=folder, progress=False)
     card = (out / "README.md").read_text(encoding="utf-8")
-    assert "my sprites" in card and str(tmp_path) not in card and "drawn by Lunaris' own generator" not in card
+    assert "my sprites" in card and str(tmp_path) not in card and "drawn by Lunaris" not in card
 
 
 def test_progressive_training_takes_over_the_picture_weights_and_freezes_them(tmp_path):
