@@ -175,8 +175,8 @@ def _template(family: str) -> Path:
 
 
 def _beside_package(name: str) -> Path | None:
-    """`name` in the repository (beside the package) or in an installed wheel (inside it)."""
-    return next((root / name for root in (PACKAGE.parent, PACKAGE) if (root / name).exists()), None)
+    """`name` in an installed wheel (inside the package) or in the repository (beside it)."""
+    return next((root / name for root in (PACKAGE, PACKAGE.parent) if (root / name).exists()), None)
 
 
 def _with_model(readme: str, model_id: str) -> str:
