@@ -1,0 +1,337 @@
+"""The Pixel Art tab without a browser: who may load what, what files hold, what the page says (PX-17, PX-18, PX-22)."""
+
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+import pytest
+from PIL import Image, ImageSequence
+
+from lunaris import pixel
+from lunaris.core import hub, images, models, ui
+from lunaris.core.config import ConfigError
+from lunaris.pixel import demo, sprites
+
+ROOT = Path(__file__).parents[2]
+
+
+def request_from(client: str = "127.0.0.1", host: str = "127.0.0.1:7860", **headers: str) -> gr.Request:
+    return gr.Request(headers={"host": host, **headers}, client={"host": client, "port": 5000})
+
+
+@pytest.fixture
+def cache(monkeypatch):
+    """A model cache of this test's own."""
+    fresh = models.ModelCache(10**9)
+    monkeypatch.setattr(models, "shared", lambda: fresh)
+    return fresh
+
+
+@pytest.fixture
+def own_model(tmp_path):
+    """A folder with another checkpoint: the bundled one, its weights a little moved."""
+    model = pixel.load("pixel-16")
+    for parameter in model.parameters():
+        parameter.data.mul_(1.05)
+    return pixel.save(model, tmp_path / "mine", card="---\nlicense: mit\n---\n# Mine\n")
+
+
+# --- who may name a folder -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "localhost"])
+def test_a_visitor_at_this_computer_may_load_folders(host):
+    assert demo.serves_only_this_machine(request_from(host=host))
+
+
+@pytest.mark.parametrize(
+    ("env", "request_"),
+    [
+        ({"SPACE_ID": "someone/space"}, request_from()),
+        ({"GRADIO_SERVER_NAME": "0.0.0.0"}, request_from()),
+        ({"GRADIO_SERVER_NAME": "192.168.1.5"}, request_from()),
+        ({}, request_from(client="192.168.1.9", host="192.168.1.5:7860")),
+        ({}, request_from(client="192.168.1.9")),
+        ({}, request_from(host="abc.gradio.live")),
+        ({}, request_from(host="evil.example:7860")),
+        ({}, request_from(**{"x-forwarded-for": "8.8.8.8"})),
+        ({}, request_from(host="")),
+    ],
+    ids=["space", "all-interfaces", "lan", "from-lan", "spoofed-host", "share-link", "rebound-name", "proxy", "no-host"],
+)
+def test_a_visitor_from_elsewhere_may_not(env, request_, monkeypatch, cache, own_model):
+    for name, value in env.items():
+        monkeypatch.setenv(name, value)
+    assert not demo.serves_only_this_machine(request_)
+    with pytest.raises(ConfigError, match="this server loads no folders: give the name of a bundled checkpoint"):
+        demo.model_for(str(own_model), request_)
+
+
+def test_a_relative_folder_is_no_way_round_for_a_visitor_from_elsewhere(monkeypatch, cache, own_model, fresh_hub):
+    """out/mine has the shape of owner/name: from elsewhere it means the Hub."""
+    monkeypatch.chdir(own_model.parents[1])
+    ref = f"{own_model.parent.name}/mine"
+    assert demo.model_for(ref, request_from()).folder.name == "mine"
+    with pytest.raises(hub.HubError, match=own_model.parent.name):
+        demo.model_for(ref, request_from(host="abc.gradio.live"))
+
+
+def test_the_operators_own_default_is_served_to_everybody(monkeypatch, cache, own_model):
+    """A notebook on Colab shares its tab, opened on the checkpoint it has just trained."""
+    monkeypatch.setenv("LUNARIS_MODEL", str(own_model))
+    elsewhere = request_from(host="abc.gradio.live")
+    assert demo.model_for("", elsewhere).folder == own_model
+    assert demo.model_for(str(own_model), elsewhere).folder == own_model
+
+
+@pytest.mark.parametrize("ref", [None, 3, ["pixel-16"], {"path": "x"}])
+def test_a_model_that_is_no_text_is_one_sentence(ref, cache):
+    with pytest.raises(ConfigError, match="model must be a text, got .*; try 'pixel-16'"):
+        demo.model_for(ref, None)
+
+
+# --- handlers --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def uploads(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path / "uploads"))
+    return tmp_path / "uploads"
+
+
+def test_the_tab_draws_what_the_library_draws(uploads):
+    pictures, sheet, bundle, report = demo.pixel_generate("a red potion", 5, 11)
+    expected = pixel.generate(pixel.load("pixel-16"), "a red potion", n=5, seed=11)
+    np.testing.assert_array_equal([images.read_image(path) for path, _ in pictures], expected)
+    assert [caption for _, caption in pictures] == [f"{i + 1} · {11 + i}" for i in range(5)]
+    np.testing.assert_array_equal(images.read_image(sheet), images.grid(expected))
+    assert report["unknown_words"] == []
+    assert report["weights"] == hub.weight_hash(hub.resolve("pixel-16"))
+    assert {key: report[key] for key in ("prompt", "n", "seed", "model", "side")} == {
+        "prompt": "a red potion",
+        "n": 5,
+        "seed": 11,
+        "model": "pixel-16",
+        "side": 16,
+    }
+    with zipfile.ZipFile(bundle) as files:
+        assert len(files.namelist()) == 11
+        for i, image in enumerate(expected):
+            np.testing.assert_array_equal(images.read_image(files.read(f"x1/a-red-potion-{11 + i}.png")), image)
+            large = images.read_image(files.read(f"x8/a-red-potion-{11 + i}.png"))
+            np.testing.assert_array_equal(large, np.kron(image, np.ones((8, 8, 1), np.uint8)))
+        np.testing.assert_array_equal(images.read_image(files.read("sheet.png")), images.grid(expected))
+
+
+def test_the_same_order_gives_the_same_files_byte_for_byte(uploads):
+    first, again = (demo.pixel_generate("a blue key", 3, 5) for _ in range(2))
+    assert first[:3] == again[:3]
+    assert Path(first[2]).read_bytes()[:2] == b"PK"
+
+
+def test_an_empty_prompt_draws_anything_and_an_unknown_word_is_named(uploads):
+    assert "unknown_words" not in demo.pixel_generate("", 1)[3]
+    assert demo.pixel_generate("a red zyxwv", 1)[3]["unknown_words"] == ["zyxwv"]
+
+
+def test_a_morph_between_prompts_ends_where_generate_is(uploads):
+    gif, frames, strip, report = demo.pixel_interpolate_prompts("a red potion", "a blue key", 5, seed=3)
+    model = pixel.load("pixel-16")
+    ends = [pixel.generate(model, prompt, n=1, seed=3)[0] for prompt in ("a red potion", "a blue key")]
+    np.testing.assert_array_equal(images.read_image(frames[0][0]), ends[0])
+    np.testing.assert_array_equal(images.read_image(frames[-1][0]), ends[1])
+    assert len(frames) == report["steps"] == 5
+    assert images.read_image(strip).shape == (16, 80, 4)
+    assert Path(gif).read_bytes()[:6] == b"GIF89a"
+
+
+def test_a_morph_between_pictures_takes_pictures_of_any_size(uploads, tmp_path):
+    Image.new("RGB", (200, 90), "red").save(tmp_path / "photo.jpg")
+    Image.new("RGBA", (16, 16), "blue").save(tmp_path / "sprite.png")
+    _, frames, _, report = demo.pixel_interpolate({"path": str(tmp_path / "photo.jpg")}, {"path": str(tmp_path / "sprite.png")}, 4)
+    assert len(frames) == 4
+    assert all(images.read_image(path).shape == (16, 16, 4) for path, _ in frames)
+    assert "seed" not in report
+
+
+@pytest.mark.parametrize(
+    ("call", "sentence"),
+    [
+        (lambda: demo.pixel_generate("x" * 10_000), "prompt must be at most 300 characters, got 10000"),
+        (lambda: demo.pixel_generate("a\x00b"), "without control characters"),
+        (lambda: demo.pixel_generate("a", 65), "n must be a whole number from 1 to 64, got 65"),
+        (lambda: demo.pixel_generate("a", temperature=float("nan")), "temperature must be a finite number from 0 to 2, got nan"),
+        (lambda: demo.pixel_interpolate_prompts("", "a key"), "both prompts must say something"),
+        (lambda: demo.pixel_interpolate_prompts("a", "b", 33), "steps must be a whole number from 2 to 32, got 33; try 10"),
+        (lambda: demo.pixel_interpolate({}, {}), "first must be a picture, got none"),
+        (lambda: demo.pixel_interpolate({"path": __file__}, {}), "is not a readable picture"),
+        (lambda: demo.pixel_load("no-such-model"), "no-such-model"),
+    ],
+)
+def test_a_bad_order_is_one_sentence(call, sentence, uploads):
+    with pytest.raises(gr.Error) as error:
+        call()
+    assert sentence in error.value.message
+    assert "\n" not in error.value.message
+
+
+def test_a_checkpoint_is_described_from_its_files(uploads, own_model, cache):
+    about = demo.pixel_load(str(own_model))
+    model = pixel.load(own_model)
+    assert about["parameters"] == sum(p.numel() for p in model.state_dict().values())
+    assert (about["side"], about["latent_dim"], about["use_text"]) == (model.config.side, model.config.latent_dim, True)
+    assert about["weights"] == hub.weight_hash(own_model)
+    assert "# Mine" in about["card"]
+    markup = demo.about_html(about)
+    for language in ("en", "pt-BR"):
+        assert f'lang="{language}"' in markup
+    assert "16×16" in markup  # PX-22: the limits name the size
+
+
+def test_numbers_that_json_wrote_as_decimals_are_whole_numbers():
+    assert demo.whole(16.0) == 16
+    assert isinstance(demo.whole(16.0), int)
+    assert demo.whole(16.5) == 16.5
+    assert demo.whole("16") == "16"
+
+
+# --- files -----------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a red potion", "a-red-potion"),
+        ("Poção Vermelha!", "pocao-vermelha"),
+        ("", "sprite"),
+        ("../../etc", "etc"),
+        ("日本", "sprite"),
+        ("x" * 99, "x" * 40),
+    ],
+)
+def test_a_prompt_becomes_a_plain_file_name(prompt, name):
+    assert demo.slug(prompt) == name
+
+
+def test_a_file_is_kept_once_and_never_seen_half_written(uploads):
+    first, again = demo.keep("a.png", b"data"), demo.keep("a.png", b"data")
+    assert first == again
+    assert Path(first).read_bytes() == b"data"
+    assert demo.keep("a.png", b"other") != first
+    assert not [path for path in uploads.rglob(".*")]
+
+
+def test_the_gif_walks_there_and_back_with_hard_edges_and_rests_at_the_ends():
+    frames = np.zeros((4, 2, 2, 4), np.uint8)
+    for i, colour in enumerate(((255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 0))):
+        frames[i, :, :, :3] = colour
+    frames[:, 0, :, 3] = 255
+    frames[:, 1, 0, 3] = 100  # half-transparent: cut to nothing
+    frames[:, 1, 1, 3] = 200  # to opaque
+    with Image.open(io.BytesIO(demo.gif_bytes(frames, scale=3))) as gif:
+        shown = [(np.asarray(frame.convert("RGBA")), frame.info["duration"]) for frame in ImageSequence.Iterator(gif)]
+        assert gif.info["loop"] == 0
+    assert len(shown) == 6
+    assert [duration for _, duration in shown] == [600, 120, 120, 600, 120, 120]
+    for (picture, _), i in zip(shown, (0, 1, 2, 3, 2, 1), strict=True):
+        assert picture.shape == (6, 6, 4)
+        np.testing.assert_array_equal(picture[:3, :, :3], np.broadcast_to(frames[i, 0, 0, :3], (3, 6, 3)))
+        np.testing.assert_array_equal(picture[:, :, 3], np.kron([[255, 255], [0, 255]], np.ones((3, 3))))
+
+
+# --- the page --------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_card_brings_no_pictures_no_markup_and_no_front_matter():
+    """A visitor's browser fetches nothing that a stranger's card names."""
+    card = "---\nlicense: mit\n---\n# Name\n![a](https://x.example/a.png) ![b][1]\n<img src='https://x.example/c.png'> <script>x</script>\n[link](https://y.example)\n"
+    text = demo.card_markdown(card)
+    assert text.startswith("# Name")
+    assert "x.example" not in text
+    assert "license" not in text
+    assert "<" not in text
+    assert "[link](https://y.example)" in text
+
+
+@pytest.mark.parametrize("language", ui.LANGUAGES)
+def test_every_example_names_a_thing_and_a_colour_the_model_was_trained_on(language):
+    for prompt in demo.EXAMPLES[language]:
+        kind, colour = sprites.parse(prompt)
+        assert kind is not None, prompt
+        assert colour is not None, prompt
+        pixel.PixelRequest(prompt=prompt)
+
+
+def test_both_languages_offer_the_same_examples():
+    assert [sprites.parse(p) for p in demo.EXAMPLES["en"]] == [sprites.parse(p) for p in demo.EXAMPLES["pt-BR"]]
+
+
+def test_the_words_of_both_languages_are_buttons():
+    markup = demo.word_chips()
+    for lists in sprites.word_lists().values():
+        for word in (*lists["colours"], *lists["kinds"]):
+            assert f'data-text="{word}"' in markup
+
+
+def test_every_argument_of_every_endpoint_is_described():
+    """MCP and OpenAPI take their descriptions from the docstrings."""
+    from gradio.utils import get_function_description
+
+    for handler in (demo.pixel_generate, demo.pixel_interpolate_prompts, demo.pixel_interpolate, demo.pixel_load):
+        description, parameters, returns = get_function_description(handler)
+        described = {name for name, text in parameters.items() if text}
+        assert set(parameters) - described <= {"request", "progress"}, handler.__name__
+        assert description
+        assert returns
+
+
+def test_the_endpoints_are_the_four_and_no_helper_is_listed():
+    page = ui.page({"pixel": demo.build_demo()}, {})
+    page.config = page.get_config_file()
+    listed = page.get_api_info()["named_endpoints"]
+    assert set(listed) == {"/pixel_generate", "/pixel_interpolate_prompts", "/pixel_interpolate", "/pixel_load"}
+    assert [p["parameter_name"] for p in listed["/pixel_generate"]["parameters"]] == [
+        "prompt",
+        "n",
+        "seed",
+        "temperature",
+        "guidance",
+        "model",
+    ]
+
+
+def test_building_the_page_loads_no_torch_and_asks_no_network():
+    code = """
+import socket, sys
+def refuse(*args, **kwargs): raise AssertionError("asked the network")
+socket.socket.connect = socket.create_connection = socket.getaddrinfo = refuse
+from lunaris.core import serving
+app = serving.create_app()
+assert not app.state.tabs["pixel"].error, app.state.tabs["pixel"].error
+assert "torch" not in sys.modules
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("ref", ["owner/not-fetched", "/no/such/folder"])
+def test_a_default_that_is_not_here_yet_does_not_stop_the_page(ref, monkeypatch):
+    """A Space whose LUNARIS_MODEL is on the Hub opens at once and fetches it on the first click."""
+    monkeypatch.setenv("LUNARIS_MODEL", ref)
+    markup = json.dumps(demo.build_demo().get_config_file(), default=str)
+    assert ref in markup
+    assert "Press Load to fetch this checkpoint." in markup
+
+
+def test_duplicate_is_offered_on_a_space_only(monkeypatch):
+    def offered() -> bool:
+        return any(isinstance(block, gr.DuplicateButton) for block in demo.build_demo().blocks.values())
+
+    assert not offered()
+    monkeypatch.setenv("SPACE_ID", "someone/space")
+    assert offered()
