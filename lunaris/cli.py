@@ -24,8 +24,6 @@ REF_HELP = "a folder, a bundled checkpoint's name, or owner/name[@revision]"
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
-    from lunaris.core.hub import HubError
-
     words = list(sys.argv[1:] if argv is None else argv)
     try:
         args = build_parser(words[0] if words else "").parse_args(words)
@@ -36,8 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `lunaris … | head`
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except (ValueError, OSError, ModuleNotFoundError, HubError) as error:
-        if os.environ.get("LUNARIS_DEBUG"):
+    except Exception as error:
+        ours = type(error).__module__.startswith("lunaris.")  # HubError, TrainingError: sentences already
+        if os.environ.get("LUNARIS_DEBUG") or not (ours or isinstance(error, (ValueError, OSError, ModuleNotFoundError))):
             raise
         print(f"lunaris: error: {' '.join(str(error).split())}", file=sys.stderr)
         return 2

@@ -109,7 +109,9 @@ class PixelConfig(BaseConfig):
     @classmethod
     def small(cls) -> "PixelConfig":
         """What checkpoints/pixel-16 is: about an hour on one CPU core."""
-        text = TextEncoderConfig(kind="bow", vocab_size=2048, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4)
+        text = TextEncoderConfig(
+            kind="bow", vocab_size=2048, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4
+        )
         return cls(
             latent_dim=128,
             filters=(48, 96, 192),
@@ -160,7 +162,7 @@ class PixelTrainConfig(training.TrainConfig):
 
     @classmethod
     def tiny(cls) -> "PixelTrainConfig":
-        return _indexed_colour(cls, steps=300, batch_size=32, learning_rate=3e-3, sprites=2048, warmup_steps=20, ema_decay=0.97)
+        return _indexed_colour(cls, steps=600, learning_rate=3e-3, sprites=4000, warmup_steps=20, ema_decay=0.97, tracker="none")
 
     @classmethod
     def small(cls) -> "PixelTrainConfig":

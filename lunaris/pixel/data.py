@@ -61,8 +61,8 @@ def held_out(group: str) -> bool:
 def load_source(source: str | Path, *, side: int, split: str = "train", n: int = 20_000, seed: int = 0) -> SpriteSet:
     """The sprites of `source` at side x side pixels.
 
-    `source` is "procedural" (then `n` sprites for `seed`), "procedural:potion,key" (these kinds only), a folder, or a Hub dataset's `owner/name` with an image column. Raises
-    FileNotFoundError or ValueError with one sentence.
+    `source` is "procedural" (then `n` sprites for `seed`), "procedural:potion,key" (these kinds only), a folder, or a Hub dataset's
+    `owner/name` with an image column. Raises FileNotFoundError or ValueError with one sentence.
     """
     name, _, kinds = str(source).partition(":")
     if name == "procedural":

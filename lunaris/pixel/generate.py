@@ -69,9 +69,9 @@ def _plain(word: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
 
 
-def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput = PixelOutput()) -> Path:
+def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None = None) -> Path:
     """The sprites as one PNG sheet. Raises ValueError for another file type, OSError with the reason when it cannot be written."""
-    path = Path(path)
+    path, output = Path(path), output or PixelOutput()
     if path.suffix.lower() != ".png":
         raise ValueError(f"--out must end in .png, got {path.name!r}; try sprites.png")
     try:

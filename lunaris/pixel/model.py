@@ -373,7 +373,7 @@ class LunarCore(nn.Module):
         return self.head.scores(self.decoder(latent), latent)
 
     def decode(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None = None, guidance: float = 1.0) -> Float[Tensor, "b c h w"]:
-        """Pictures in [0, 1]. `guidance` moves the scores along (with text) - (without), as in classifier-free guidance (Ho & Salimans 2022)."""
+        """Pictures in [0, 1]. `guidance` moves the scores along (with text) - (without): classifier-free guidance (Ho & Salimans 2022)."""
         scores = self.scores(self.fuse(z, text))
         if text is not None and guidance != 1:
             plain = self.scores(self.fuse(z, None))

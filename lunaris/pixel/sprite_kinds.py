@@ -51,7 +51,12 @@ def _kind(
 
 
 KINDS = (
-    _kind("potion", "poção:f", en="flask|elixir", pt="elixir:m", drawing="""
+    _kind(
+        "potion",
+        "poção:f",
+        en="flask|elixir",
+        pt="elixir:m",
+        drawing="""
         ....bbbb....
         ....nnnn....
         ...wwwwww...
@@ -66,7 +71,8 @@ KINDS = (
         mmmmmmmmmddd
         .mmmmmmdddd.
         ..mmmddddd..
-    """, tiny="""
+    """,
+        tiny="""
         ..b..
         ..w..
         .mlm.
@@ -74,8 +80,14 @@ KINDS = (
         mmmmd
         mmmdd
         .mdd.
-    """),
-    _kind("sword", "espada:f", en="blade", pt="lâmina:f", drawing="""
+    """,
+    ),
+    _kind(
+        "sword",
+        "espada:f",
+        en="blade",
+        pt="lâmina:f",
+        drawing="""
         ...........lmm
         ..........llmm
         .........llmmd
@@ -90,7 +102,8 @@ KINDS = (
         .bnbyyyy......
         bnb...yy......
         yb............
-    """, tiny="""
+    """,
+        tiny="""
         .....lm
         ....lmd
         ...lmd.
@@ -98,8 +111,12 @@ KINDS = (
         .yyd...
         .by....
         b..y...
-    """),
-    _kind("shield", "escudo:m", drawing="""
+    """,
+    ),
+    _kind(
+        "shield",
+        "escudo:m",
+        drawing="""
         ssssssssssss
         sllllyymmmms
         sllllyymmmms
@@ -114,7 +131,8 @@ KINDS = (
         ...smyyds...
         ....sdds....
         .....ss.....
-    """, small="""
+    """,
+        small="""
         sssssssss
         slllymmms
         slllymmms
@@ -125,7 +143,8 @@ KINDS = (
         .smmymds.
         ..smyds..
         ...sss...
-    """, tiny="""
+    """,
+        tiny="""
         sssssss
         sllymms
         sllymms
@@ -133,8 +152,12 @@ KINDS = (
         smmymds
         .smyds.
         ..sss..
-    """),
-    _kind("key", "chave:f", drawing="""
+    """,
+    ),
+    _kind(
+        "key",
+        "chave:f",
+        drawing="""
         ..mmmm........
         .mllmmm.......
         mll..mmd......
@@ -143,20 +166,26 @@ KINDS = (
         mmd..mmd.mm.mm
         .mmmmmd..dd.mm
         ..dddd......dd
-    """, small="""
+    """,
+        small="""
         .mmmm.....
         ml..mm....
         m....mmmmm
         m....mmmmm
         mm..md.m.m
         .mddd..m.m
-    """, tiny="""
+    """,
+        tiny="""
         .mm....
         ml.mmmm
         m..mmmm
         .mm.m.m
-    """),
-    _kind("heart", "coração:m", drawing="""
+    """,
+    ),
+    _kind(
+        "heart",
+        "coração:m",
+        drawing="""
         ..mmm...mmm..
         .mllmm.mmmmm.
         mllmmmmmmmmmm
@@ -169,15 +198,20 @@ KINDS = (
         ....mmmmd....
         .....mmd.....
         ......d......
-    """, tiny="""
+    """,
+        tiny="""
         .ml.mm.
         mllmmmm
         mlmmmmd
         .mmmmd.
         ..mmd..
         ...d...
-    """),
-    _kind("star", "estrela:f", drawing="""
+    """,
+    ),
+    _kind(
+        "star",
+        "estrela:f",
+        drawing="""
         ......m......
         ......m......
         .....mlm.....
@@ -191,7 +225,8 @@ KINDS = (
         ..mmmmdmmmd..
         .mmmd...mmmd.
         .md.......md.
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ...m...
         mmmlmmm
@@ -199,8 +234,14 @@ KINDS = (
         ..mmm..
         .mmdmd.
         .m...d.
-    """),
-    _kind("gem", "gema:f", en="diamond|jewel|crystal", pt="diamante:m|joia:f|cristal:m", drawing="""
+    """,
+    ),
+    _kind(
+        "gem",
+        "gema:f",
+        en="diamond|jewel|crystal",
+        pt="diamante:m|joia:f|cristal:m",
+        drawing="""
         ...lllmmmmm...
         ..lllxmmxmmd..
         .lwllxmmmxmdd.
@@ -212,15 +253,20 @@ KINDS = (
         ....lxmmxd....
         .....xmmx.....
         ......xx......
-    """, tiny="""
+    """,
+        tiny="""
         .llmmm.
         llxmxmd
         xxxxxxx
         .lxmxd.
         ..lmd..
         ...x...
-    """),
-    _kind("coin", "moeda:f", drawing="""
+    """,
+    ),
+    _kind(
+        "coin",
+        "moeda:f",
+        drawing="""
         ....llll....
         ..llmmmmmm..
         .lmmxxxxmmd.
@@ -233,7 +279,8 @@ KINDS = (
         .mmmllllmmd.
         ..mmmmmmdd..
         ....dddd....
-    """, small="""
+    """,
+        small="""
         ...llll...
         .llmmmmmd.
         .lmxxxxmd.
@@ -244,7 +291,8 @@ KINDS = (
         .mmllllmd.
         .mmmmmmdd.
         ...dddd...
-    """, tiny="""
+    """,
+        tiny="""
         ..lll..
         .lmmmm.
         lmmxmmd
@@ -252,8 +300,14 @@ KINDS = (
         lmmxmmd
         .mmmmd.
         ..ddd..
-    """),
-    _kind("chest", "baú:m", en="treasure chest", pt="arca:f", drawing="""
+    """,
+    ),
+    _kind(
+        "chest",
+        "baú:m",
+        en="treasure chest",
+        pt="arca:f",
+        drawing="""
         .ymmmmmmmmmmy.
         yylllmmmmmmmyy
         yylmmmmmmmmmyy
@@ -265,7 +319,8 @@ KINDS = (
         yylmmmmmmmmdyy
         yymmmmmmmdddyy
         yymddddddddd.y
-    """, small="""
+    """,
+        small="""
         .mmmmmmmm.
         ymllmmmmmy
         ymmmyymmmy
@@ -274,15 +329,20 @@ KINDS = (
         ymlmmmmmdy
         ymmmmmmddy
         ymdddddddy
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         ylmmmmy
         ymmymmy
         kkkykkk
         ymmymmy
         ymmmmdy
-    """),
-    _kind("apple", "maçã:f", drawing="""
+    """,
+    ),
+    _kind(
+        "apple",
+        "maçã:f",
+        drawing="""
         ......n.gg..
         .....n.ggg..
         .....n.gg...
@@ -296,7 +356,8 @@ KINDS = (
         .mmmmmmmmdd.
         .mmmmmmmddd.
         ..mmm..ddd..
-    """, tiny="""
+    """,
+        tiny="""
         ...n.g.
         ...ng..
         .mmnmm.
@@ -304,8 +365,12 @@ KINDS = (
         mlmmmmd
         mmmmmdd
         .mm.dd.
-    """),
-    _kind("cherry", "cereja:f", drawing="""
+    """,
+    ),
+    _kind(
+        "cherry",
+        "cereja:f",
+        drawing="""
         ........ggg..
         ......nngggg.
         .....nn.ggg..
@@ -319,7 +384,8 @@ KINDS = (
         .mdd..mmmmmd.
         ......mmmmdd.
         .......ddd...
-    """, small="""
+    """,
+        small="""
         ......ggg.
         .....nngg.
         ....n.n...
@@ -330,7 +396,8 @@ KINDS = (
         mmmd.mlmm.
         .md..mmmmd
         .....mmdd.
-    """, tiny="""
+    """,
+        tiny="""
         ....ggg
         ...ng..
         ..n.n..
@@ -338,8 +405,13 @@ KINDS = (
         mlm.n..
         mmd.mlm
         ....mmd
-    """),
-    _kind("mushroom", "cogumelo:m", en="toadstool", drawing="""
+    """,
+    ),
+    _kind(
+        "mushroom",
+        "cogumelo:m",
+        en="toadstool",
+        drawing="""
         .....mmmm.....
         ...mmmmmmmm...
         ..mlmwwmmmmm..
@@ -353,7 +425,8 @@ KINDS = (
         ....ffffFF....
         ....ffffFF....
         ...fffffFFF...
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mlwmm.
         mlmmmwm
@@ -361,8 +434,12 @@ KINDS = (
         mmmwmmd
         ..fff..
         ..ffF..
-    """),
-    _kind("tree", "árvore:f", drawing="""
+    """,
+    ),
+    _kind(
+        "tree",
+        "árvore:f",
+        drawing="""
         ....mmmmm.....
         ..mmllmmmmm...
         .mllllmmmmmm..
@@ -377,7 +454,8 @@ KINDS = (
         .....bbn......
         .....bbn......
         ....bbbnn.....
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mllmm.
         mlmmmmm
@@ -385,8 +463,13 @@ KINDS = (
         .mxmmd.
         ...b...
         ..bbn..
-    """),
-    _kind("pine", "pinheiro:m", en="pine tree|fir", drawing="""
+    """,
+    ),
+    _kind(
+        "pine",
+        "pinheiro:m",
+        en="pine tree|fir",
+        drawing="""
         ......m.......
         .....mlm......
         .....mlm......
@@ -401,7 +484,8 @@ KINDS = (
         ..llmmmmmmmmd.
         .mmmmmmmmmmddd
         .....bbn......
-    """, small="""
+    """,
+        small="""
         ....m....
         ...mlm...
         ..mllmm..
@@ -412,7 +496,8 @@ KINDS = (
         mmllmmmmd
         ...bbn...
         ...bbn...
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ..mlm..
         ..mmm..
@@ -420,8 +505,14 @@ KINDS = (
         ..mmm..
         mlmmmmd
         ...b...
-    """),
-    _kind("flower", "flor:f", en="daisy", pt="margarida:f", drawing="""
+    """,
+    ),
+    _kind(
+        "flower",
+        "flor:f",
+        en="daisy",
+        pt="margarida:f",
+        drawing="""
         ...mmmmm...
         ...mllmm...
         mm.mlmmm.mm
@@ -436,7 +527,8 @@ KINDS = (
         .gg..g.gg..
         ..ggggggg..
         .....g.....
-    """, small="""
+    """,
+        small="""
         ...mmm...
         ...mlm...
         mm.mmm.mm
@@ -447,7 +539,8 @@ KINDS = (
         ....g....
         .gg.g.gg.
         ..ggggg..
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mmlmm.
         mmyyymm
@@ -455,8 +548,12 @@ KINDS = (
         ..mmm..
         .g.g.g.
         ..ggg..
-    """),
-    _kind("cactus", "cacto:m", drawing="""
+    """,
+    ),
+    _kind(
+        "cactus",
+        "cacto:m",
+        drawing="""
         .....mmm....
         ....mlmmd...
         ....mlmmd...
@@ -471,7 +568,8 @@ KINDS = (
         ..bbbbbbbb..
         ..bbbbbbnn..
         ...bbbbnn...
-    """, small="""
+    """,
+        small="""
         ...mlm...
         ...mlm...
         m..mlm.mm
@@ -482,7 +580,8 @@ KINDS = (
         ...mlm...
         .bbbbbbb.
         ..bbbbn..
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         ..mlm.m
         m.mlm.m
@@ -490,8 +589,13 @@ KINDS = (
         ..mlm..
         ..mlm..
         .bbbbb.
-    """),
-    _kind("house", "casa:f", en="cottage", drawing="""
+    """,
+    ),
+    _kind(
+        "house",
+        "casa:f",
+        en="cottage",
+        drawing="""
         ......mm......
         .....mllm.....
         ....mllmmm....
@@ -506,7 +610,8 @@ KINDS = (
         .fffffbbbbfff.
         .fffffbbbbfff.
         .fffffbbbbfff.
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ..mlm..
         .mlmmm.
@@ -514,8 +619,14 @@ KINDS = (
         .fffff.
         .fcfbf.
         .fffbf.
-    """),
-    _kind("castle", "castelo:m", en="fortress", pt="fortaleza:f", drawing="""
+    """,
+    ),
+    _kind(
+        "castle",
+        "castelo:m",
+        en="fortress",
+        pt="fortaleza:f",
+        drawing="""
         m.m.m....m.m.m
         mmmmm....mmmmm
         mlmmd....mlmmd
@@ -529,7 +640,8 @@ KINDS = (
         mlmmmnnnnmmmdd
         mlmmmnnnnmmmdd
         mmmmmnnnnmmddd
-    """, small="""
+    """,
+        small="""
         m.m....m.m
         mmm....mmm
         mlm.mm.mlm
@@ -539,7 +651,8 @@ KINDS = (
         mlmnnnnmmd
         mlmnnnnmdd
         mmmnnnnmdd
-    """, tiny="""
+    """,
+        tiny="""
         m.m.m.m
         mmm.mmm
         mkmmmkm
@@ -547,8 +660,12 @@ KINDS = (
         mmmnmmm
         mmnnnmd
         mmnnnmd
-    """),
-    _kind("crown", "coroa:f", drawing="""
+    """,
+    ),
+    _kind(
+        "crown",
+        "coroa:f",
+        drawing="""
         m.....mm.....m
         mm...mllm...mm
         mlm..mlmm..mmd
@@ -559,7 +676,8 @@ KINDS = (
         mlmrmmccmmrmdd
         mmmmmmmmmmmddd
         xxxxxxxxxxxxxx
-    """, small="""
+    """,
+        small="""
         m...mm...m
         mm.mllm.mm
         mlmmlmmmmd
@@ -567,14 +685,19 @@ KINDS = (
         mlrmccmrmd
         mmmmmmmmdd
         xxxxxxxxxx
-    """, tiny="""
+    """,
+        tiny="""
         m..m..m
         mm.l.mm
         mllmmmd
         mrmcmrd
         mmmmmdd
-    """),
-    _kind("ring", "anel:m", drawing="""
+    """,
+    ),
+    _kind(
+        "ring",
+        "anel:m",
+        drawing="""
         ....wccc....
         ...wwcccc...
         ....cccc....
@@ -588,7 +711,8 @@ KINDS = (
         .mmm....mmd.
         ..mmmmmmdd..
         ....dddd....
-    """, small="""
+    """,
+        small="""
         ..wccc..
         ..cccc..
         ...cc...
@@ -599,7 +723,8 @@ KINDS = (
         m......d
         mm....md
         .mmmmdd.
-    """, tiny="""
+    """,
+        tiny="""
         ..ccc..
         ...c...
         ..mmm..
@@ -607,8 +732,13 @@ KINDS = (
         m.....d
         .m...d.
         ..mdd..
-    """),
-    _kind("skull", "caveira:f", pt="crânio:m", drawing="""
+    """,
+    ),
+    _kind(
+        "skull",
+        "caveira:f",
+        pt="crânio:m",
+        drawing="""
         ...mmmmmm...
         ..mllmmmmm..
         .mllmmmmmmm.
@@ -622,7 +752,8 @@ KINDS = (
         ..mmmmmmmd..
         ..mkmkmkmd..
         ..mkmkmkmd..
-    """, small="""
+    """,
+        small="""
         ..mmmmm..
         .mllmmmm.
         mllmmmmmm
@@ -633,7 +764,8 @@ KINDS = (
         .mmmmmmd.
         .mkmkmkd.
         .mkmkmkd.
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mllmmmm
         mkkmkkm
@@ -641,8 +773,14 @@ KINDS = (
         mmmkmmd
         .mmmmd.
         .mkmkd.
-    """),
-    _kind("ghost", "fantasma:m", en="spirit", pt="espírito:m", drawing="""
+    """,
+    ),
+    _kind(
+        "ghost",
+        "fantasma:m",
+        en="spirit",
+        pt="espírito:m",
+        drawing="""
         ....mmmm....
         ..mmllmmmm..
         .mllmmmmmmm.
@@ -657,7 +795,8 @@ KINDS = (
         mmmmmmmmmmdd
         mmm.mmmm.mdd
         .m...mm...d.
-    """, small="""
+    """,
+        small="""
         ...mmm...
         .mmlmmmm.
         .mllmmmm.
@@ -668,7 +807,8 @@ KINDS = (
         mmmmkmmmd
         mmmmmmmdd
         mm.mmm.dd
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mllmm.
         mlkmkmm
@@ -676,8 +816,14 @@ KINDS = (
         mmmmmmd
         mmmmmmd
         m.m.m.d
-    """),
-    _kind("slime", "slime:m", en="blob", pt="gosma:f", drawing="""
+    """,
+    ),
+    _kind(
+        "slime",
+        "slime:m",
+        en="blob",
+        pt="gosma:f",
+        drawing="""
         .....mmmm.....
         ...mmllmmmm...
         ..mllmmmmmmm..
@@ -688,14 +834,19 @@ KINDS = (
         mmmmmmkkmmmmdd
         mmmmmmmmmmmddd
         .mmmmddddddd..
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mllmm.
         mlkmkmm
         mmmmmmd
         mmmmddd
-    """),
-    _kind("fish", "peixe:m", drawing="""
+    """,
+    ),
+    _kind(
+        "fish",
+        "peixe:m",
+        drawing="""
         .....mmm......
         ....mmmmm....m
         ..mmlllmmmm.mm
@@ -706,7 +857,8 @@ KINDS = (
         ..mmmmmmmmd.dd
         ....mmmddd...d
         ......dd......
-    """, small="""
+    """,
+        small="""
         ...mm.....
         .mmlmmm..m
         mllmmmmmmm
@@ -714,14 +866,20 @@ KINDS = (
         mmmmxmmmmd
         .mmmmmd..d
         ...dd.....
-    """, tiny="""
+    """,
+        tiny="""
         ..mm...
         .mmmm.m
         mkmxmmm
         mmmxmmd
         .mmd..d
-    """),
-    _kind("bird", "pássaro:m", pt="ave:f", drawing="""
+    """,
+    ),
+    _kind(
+        "bird",
+        "pássaro:m",
+        pt="ave:f",
+        drawing="""
         ...mmmm.......
         ..mllmmm......
         .mlmmmmmm.....
@@ -734,7 +892,8 @@ KINDS = (
         ....fffmmdd...
         .....y..y.....
         ....yy.yy.....
-    """, tiny="""
+    """,
+        tiny="""
         .mmm...
         ymkmm..
         .mmmmmm
@@ -742,8 +901,14 @@ KINDS = (
         .fffmd.
         ..fmd..
         ..y.y..
-    """),
-    _kind("cat", "gato:m", en="kitten|cat face", pt="gatinho:m", drawing="""
+    """,
+    ),
+    _kind(
+        "cat",
+        "gato:m",
+        en="kitten|cat face",
+        pt="gatinho:m",
+        drawing="""
         mm.........mm
         mpm.......mpm
         mppm.....mppm
@@ -756,7 +921,8 @@ KINDS = (
         wwmmmkmkmmmww
         .mmmmmmmmmdd.
         ..mmmmmmddd..
-    """, small="""
+    """,
+        small="""
         m.......m
         mm.....mm
         mpm...mpm
@@ -766,7 +932,8 @@ KINDS = (
         mmkmmmkmd
         wmmmpmmmw
         .mmmmmdd.
-    """, tiny="""
+    """,
+        tiny="""
         m.....m
         mm...mm
         mpmmmpm
@@ -774,8 +941,14 @@ KINDS = (
         mkmmmkd
         mmmpmmd
         .mmmmd.
-    """),
-    _kind("dog", "cachorro:m", en="puppy|dog face", pt="cão:m", drawing="""
+    """,
+    ),
+    _kind(
+        "dog",
+        "cachorro:m",
+        en="puppy|dog face",
+        pt="cão:m",
+        drawing="""
         ...mmmmmmmm...
         .xmmllmmmmmmx.
         xxmllmmmmmmmxx
@@ -789,7 +962,8 @@ KINDS = (
         ...fffkkfff...
         ....ffppff....
         .....fppf.....
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         xmlmmmx
         xkmmmkx
@@ -797,8 +971,14 @@ KINDS = (
         xmfkfmx
         .ffkff.
         ..fpf..
-    """),
-    _kind("rabbit", "coelho:m", en="bunny", pt="coelhinho:m", drawing="""
+    """,
+    ),
+    _kind(
+        "rabbit",
+        "coelho:m",
+        en="bunny",
+        pt="coelhinho:m",
+        drawing="""
         .mm......mm.
         mmmm....mmmm
         mppm....mppm
@@ -813,7 +993,8 @@ KINDS = (
         mmmmmppmmmmd
         .mmmmwwmmmd.
         ..mmmwwmmd..
-    """, small="""
+    """,
+        small="""
         .mm....mm.
         mpm....mpm
         mpm....mpm
@@ -824,7 +1005,8 @@ KINDS = (
         mmkmmmmkmd
         .mmmppmmd.
         ..mmwwmd..
-    """, tiny="""
+    """,
+        tiny="""
         .m...m.
         .p...p.
         .pm.mp.
@@ -832,8 +1014,12 @@ KINDS = (
         mlkmkmd
         mmmpmmd
         .mmwmd.
-    """),
-    _kind("snail", "caracol:m", drawing="""
+    """,
+    ),
+    _kind(
+        "snail",
+        "caracol:m",
+        drawing="""
         ...mmmmm......
         ..mllmmmm..k.k
         .mlmxxxmmd.f.f
@@ -844,15 +1030,21 @@ KINDS = (
         ..mmxxxxd.fffF
         .ffmmdddffffF.
         fffffffffFFF..
-    """, tiny="""
+    """,
+        tiny="""
         .mmmm..
         mlxxmmk
         mxmmxmf
         mxmxxmf
         mmxmmff
         .ffffff
-    """),
-    _kind("egg", "ovo:m", en="easter egg", drawing="""
+    """,
+    ),
+    _kind(
+        "egg",
+        "ovo:m",
+        en="easter egg",
+        drawing="""
         ...mmmm...
         ..mllmmm..
         ..mlmmmm..
@@ -866,7 +1058,8 @@ KINDS = (
         mmmmmmmmdd
         .mmmmmmdd.
         ..mmmddd..
-    """, tiny="""
+    """,
+        tiny="""
         ..m..
         .mlm.
         .mmm.
@@ -874,8 +1067,12 @@ KINDS = (
         mwmwm
         mmmmd
         .mmd.
-    """),
-    _kind("sun", "sol:m", drawing="""
+    """,
+    ),
+    _kind(
+        "sun",
+        "sol:m",
+        drawing="""
         ......mm......
         .m....mm....m.
         ..m........m..
@@ -890,7 +1087,8 @@ KINDS = (
         ..m........m..
         .m....mm....m.
         ......mm......
-    """, small="""
+    """,
+        small="""
         m...mm...m
         .m......m.
         ...mmmm...
@@ -901,7 +1099,8 @@ KINDS = (
         ...mddd...
         .m......m.
         m...mm...m
-    """, tiny="""
+    """,
+        tiny="""
         m..m..m
         .mlmmm.
         .lmmmm.
@@ -909,8 +1108,13 @@ KINDS = (
         .mmmmd.
         .mmmdd.
         m..m..m
-    """),
-    _kind("moon", "lua:f", en="crescent", drawing="""
+    """,
+    ),
+    _kind(
+        "moon",
+        "lua:f",
+        en="crescent",
+        drawing="""
         ....mmmmm...
         ..mmllm.....
         .mllmm......
@@ -925,7 +1129,8 @@ KINDS = (
         ..mmmmmmmd..
         ...mmmmddd..
         .....ddd....
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm.
         .mlm..
         mlm...
@@ -933,8 +1138,12 @@ KINDS = (
         mmm...
         .mmmmm
         ..mdd.
-    """),
-    _kind("cloud", "nuvem:f", drawing="""
+    """,
+    ),
+    _kind(
+        "cloud",
+        "nuvem:f",
+        drawing="""
         .....mmmm.....
         ...mmllmmm....
         ..mllmmmmmmm..
@@ -944,13 +1153,20 @@ KINDS = (
         mmmmmmmmmmmmmd
         mmmmmmmmmmmddd
         .dddddddddddd.
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mllmm.
         mlmmmmm
         mmmmddd
-    """),
-    _kind("lightning", "raio:m", en="thunderbolt|lightning bolt", pt="relâmpago:m", drawing="""
+    """,
+    ),
+    _kind(
+        "lightning",
+        "raio:m",
+        en="thunderbolt|lightning bolt",
+        pt="relâmpago:m",
+        drawing="""
         ....mmmmmm
         ...mllmmm.
         ...mlmmm..
@@ -965,7 +1181,8 @@ KINDS = (
         ..md......
         .md.......
         .d........
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm
         .mlm.
         .mm..
@@ -973,8 +1190,14 @@ KINDS = (
         ..mm.
         .md..
         .d...
-    """),
-    _kind("flame", "chama:f", en="fire", pt="fogo:m", drawing="""
+    """,
+    ),
+    _kind(
+        "flame",
+        "chama:f",
+        en="fire",
+        pt="fogo:m",
+        drawing="""
         .....m.....
         .....mm....
         ..m..mmm...
@@ -989,7 +1212,8 @@ KINDS = (
         .mlwwwwlmd.
         ..mlwwlmd..
         ...mlldd...
-    """, tiny="""
+    """,
+        tiny="""
         ..m..
         ..mm.
         m.mmm
@@ -997,8 +1221,13 @@ KINDS = (
         mmllm
         mlwwm
         .mwm.
-    """),
-    _kind("drop", "gota:f", en="droplet|raindrop", drawing="""
+    """,
+    ),
+    _kind(
+        "drop",
+        "gota:f",
+        en="droplet|raindrop",
+        drawing="""
         ....mm....
         ....mm....
         ...mmmm...
@@ -1012,7 +1241,8 @@ KINDS = (
         mmwwmmmmdd
         .mmmmmmdd.
         ..mmmddd..
-    """, tiny="""
+    """,
+        tiny="""
         ..m..
         ..m..
         .mlm.
@@ -1020,8 +1250,14 @@ KINDS = (
         mlmmd
         mmmmd
         .mmd.
-    """),
-    _kind("snowflake", "floco de neve:m", en="ice crystal", pt="floco:m", drawing="""
+    """,
+    ),
+    _kind(
+        "snowflake",
+        "floco de neve:m",
+        en="ice crystal",
+        pt="floco:m",
+        drawing="""
         ......m......
         ....m.m.m....
         ...m.mmm.m...
@@ -1035,7 +1271,8 @@ KINDS = (
         ...m.mmm.m...
         ....m.m.m....
         ......m......
-    """, small="""
+    """,
+        small="""
         ....m....
         .m..m..m.
         ..m.m.m..
@@ -1045,7 +1282,8 @@ KINDS = (
         ..m.m.m..
         .m..m..m.
         ....m....
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         .m.m.m.
         ..mmm..
@@ -1053,8 +1291,13 @@ KINDS = (
         ..mmm..
         .m.m.m.
         ...m...
-    """),
-    _kind("book", "livro:m", en="spellbook", drawing="""
+    """,
+    ),
+    _kind(
+        "book",
+        "livro:m",
+        en="spellbook",
+        drawing="""
         .mmmmmmmmmmm.
         mxllmmmmmmmmm
         mxlmmmmmmmmmm
@@ -1068,7 +1311,8 @@ KINDS = (
         mwwwwwwwwwwwd
         mwssssssssssd
         .mmmmmmmmmmmd
-    """, small="""
+    """,
+        small="""
         .mmmmmmmm
         mxllmmmmm
         mxlmyymmm
@@ -1079,7 +1323,8 @@ KINDS = (
         mwwwwwwwd
         mwssssssd
         .mmmmmmmd
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm
         mxlmmm
         mxmymm
@@ -1087,8 +1332,13 @@ KINDS = (
         mxmmmd
         mwwwwd
         .mmmmm
-    """),
-    _kind("scroll", "pergaminho:m", en="parchment", drawing="""
+    """,
+    ),
+    _kind(
+        "scroll",
+        "pergaminho:m",
+        en="parchment",
+        drawing="""
         .mmmmmmmmmmm.
         mdlllmmmmmmmd
         mdxxxxxxxxxxd
@@ -1102,7 +1352,8 @@ KINDS = (
         .mmmmmmmmmmm.
         mdllmmmmmmmmd
         mdxxxxxxxxxxd
-    """, small="""
+    """,
+        small="""
         .mmmmmmmm.
         mdllmmmmmd
         .xxxxxxxx.
@@ -1113,7 +1364,8 @@ KINDS = (
         .mmmmmmmm.
         mdllmmmmmd
         .xxxxxxxx.
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mlmmmmd
         .mxxxm.
@@ -1121,8 +1373,14 @@ KINDS = (
         .mxxmm.
         mlmmmmd
         .xxxxx.
-    """),
-    _kind("letter", "carta:f", en="envelope", pt="envelope:m", drawing="""
+    """,
+    ),
+    _kind(
+        "letter",
+        "carta:f",
+        en="envelope",
+        pt="envelope:m",
+        drawing="""
         mmmmmmmmmmmmmm
         mxllllllllllxm
         mlxllllllllxmm
@@ -1133,14 +1391,19 @@ KINDS = (
         mllllmmmmmmmmd
         mlllmmmmmmmmdd
         mddddddddddddd
-    """, tiny="""
+    """,
+        tiny="""
         mmmmmmm
         mxlllxm
         mlxlxmm
         mllxmmd
         mmmmmdd
-    """),
-    _kind("bomb", "bomba:f", drawing="""
+    """,
+    ),
+    _kind(
+        "bomb",
+        "bomba:f",
+        drawing="""
         .........o.y.
         ........y.o..
         .......nnoy..
@@ -1155,7 +1418,8 @@ KINDS = (
         .mmmmmmmmmdd.
         ..mmmmmmmdd..
         ...mmmmddd...
-    """, tiny="""
+    """,
+        tiny="""
         .....oy
         ....n..
         ...ss..
@@ -1163,8 +1427,13 @@ KINDS = (
         mllmmm.
         mlmmmd.
         .mmdd..
-    """),
-    _kind("arrow", "seta:f", pt="flecha:f", drawing="""
+    """,
+    ),
+    _kind(
+        "arrow",
+        "seta:f",
+        pt="flecha:f",
+        drawing="""
         ......m.......
         ......mm......
         ......mlm.....
@@ -1177,7 +1446,8 @@ KINDS = (
         ......mdd.....
         ......dd......
         ......d.......
-    """, small="""
+    """,
+        small="""
         .....m....
         .....mm...
         .....mlm..
@@ -1187,7 +1457,8 @@ KINDS = (
         .....mmd..
         .....md...
         .....d....
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ...mm..
         mmmmlm.
@@ -1195,8 +1466,13 @@ KINDS = (
         mmmmmd.
         ...md..
         ...d...
-    """),
-    _kind("bow", "arco:m", en="longbow", drawing="""
+    """,
+    ),
+    _kind(
+        "bow",
+        "arco:m",
+        en="longbow",
+        drawing="""
         ......mmmm....
         ....mmll.w....
         ...mlm...w....
@@ -1210,7 +1486,8 @@ KINDS = (
         ...mmd...w....
         ....mmmd.w....
         ......mmdd....
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mm.w..
         mm..w..
@@ -1218,8 +1495,13 @@ KINDS = (
         mm..w..
         .mm.w..
         ..mmd..
-    """),
-    _kind("axe", "machado:m", en="hatchet", drawing="""
+    """,
+    ),
+    _kind(
+        "axe",
+        "machado:m",
+        en="hatchet",
+        drawing="""
         ...bb....mm.
         ...bb..mmmmm
         mmmbbmmlllmm
@@ -1234,7 +1516,8 @@ KINDS = (
         ...bn.......
         ...bn.......
         ...nn.......
-    """, tiny="""
+    """,
+        tiny="""
         ..b.mm.
         mmbmmmm
         mmbmlmm
@@ -1242,8 +1525,14 @@ KINDS = (
         ..b.dd.
         ..b....
         ..n....
-    """),
-    _kind("hammer", "martelo:m", en="mallet", pt="marreta:f", drawing="""
+    """,
+    ),
+    _kind(
+        "hammer",
+        "martelo:m",
+        en="mallet",
+        pt="marreta:f",
+        drawing="""
         .mmmmmmmmmmm.
         mllllmmmmmmmd
         mlmmmmmmmmmmd
@@ -1257,7 +1546,8 @@ KINDS = (
         .....bbn.....
         .....bbn.....
         .....bnn.....
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mlmmmmd
         mlmmmmd
@@ -1265,8 +1555,12 @@ KINDS = (
         ...b...
         ...b...
         ...n...
-    """),
-    _kind("pickaxe", "picareta:f", drawing="""
+    """,
+    ),
+    _kind(
+        "pickaxe",
+        "picareta:f",
+        drawing="""
         ....mmmmmm....
         ..mmllllmmmm..
         .mllmmmmmmmmm.
@@ -1280,7 +1574,8 @@ KINDS = (
         ......bn......
         ......bn......
         ......nn......
-    """, small="""
+    """,
+        small="""
         ..mmmmmm..
         .mlllmmmm.
         mlm.bb.mmd
@@ -1291,7 +1586,8 @@ KINDS = (
         ....bb....
         ....bn....
         ....nn....
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mlmbmmm
         m..b..d
@@ -1299,8 +1595,14 @@ KINDS = (
         ...b...
         ...b...
         ...n...
-    """),
-    _kind("wand", "varinha:f", en="magic wand", pt="varinha mágica:f", drawing="""
+    """,
+    ),
+    _kind(
+        "wand",
+        "varinha:f",
+        en="magic wand",
+        pt="varinha mágica:f",
+        drawing="""
         .........m....
         ........mlm...
         ........mlm...
@@ -1315,7 +1617,8 @@ KINDS = (
         ...bn.........
         ..bn..........
         .bn...........
-    """, small="""
+    """,
+        small="""
         ......m...
         .....mlm..
         ...mmmlmmm
@@ -1326,7 +1629,8 @@ KINDS = (
         ..bn......
         .bn.......
         bn........
-    """, tiny="""
+    """,
+        tiny="""
         ....m..
         ..mmlmm
         ...mmm.
@@ -1334,8 +1638,14 @@ KINDS = (
         ..bm.d.
         .b.....
         b......
-    """),
-    _kind("hat", "chapéu:m", en="wizard hat|witch hat", pt="chapéu de mago:m", drawing="""
+    """,
+    ),
+    _kind(
+        "hat",
+        "chapéu:m",
+        en="wizard hat|witch hat",
+        pt="chapéu de mago:m",
+        drawing="""
         .......mm.....
         ......mlmm....
         ......mlmm....
@@ -1349,7 +1659,8 @@ KINDS = (
         ..YYYYYYYYYYY.
         mmmmmmmmmmmmmm
         .mmmmmmddddddd
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ...mm..
         ..mlm..
@@ -1357,8 +1668,14 @@ KINDS = (
         .mlmmd.
         .yyyyy.
         mmmmmdd
-    """),
-    _kind("helmet", "capacete:m", en="helm", pt="elmo:m", drawing="""
+    """,
+    ),
+    _kind(
+        "helmet",
+        "capacete:m",
+        en="helm",
+        pt="elmo:m",
+        drawing="""
         f............f
         ff...mmmm...ff
         fff.mllmmm.fff
@@ -1372,7 +1689,8 @@ KINDS = (
         ..mmkkmmkkmd..
         ..mdkkmmkkmd..
         ..md..mm..dd..
-    """, small="""
+    """,
+        small="""
         f........f
         ff.mmmm.ff
         .fmllmmmf.
@@ -1382,7 +1700,8 @@ KINDS = (
         .mkkmmkkd.
         .mkkmmkkd.
         .m..mm..d.
-    """, tiny="""
+    """,
+        tiny="""
         f.....f
         ff.m.ff
         .fmlmf.
@@ -1390,8 +1709,12 @@ KINDS = (
         .yyyyy.
         .mkmkm.
         .mkmkd.
-    """),
-    _kind("boot", "bota:f", drawing="""
+    """,
+    ),
+    _kind(
+        "boot",
+        "bota:f",
+        drawing="""
         .ffffffff....
         .fFFFFFFf....
         ..mllmmd.....
@@ -1404,7 +1727,8 @@ KINDS = (
         .mmmmmmmmmmmd
         .nnnnnnnnnnnn
         .nnnn..nnnnnn
-    """, tiny="""
+    """,
+        tiny="""
         .fff...
         .mlm...
         .mlm...
@@ -1412,8 +1736,14 @@ KINDS = (
         .mmmmm.
         .mmmmmd
         .nnnnnn
-    """),
-    _kind("mug", "caneca:f", en="cup", pt="xícara:f", drawing="""
+    """,
+    ),
+    _kind(
+        "mug",
+        "caneca:f",
+        en="cup",
+        pt="xícara:f",
+        drawing="""
         ..w..w..w....
         .w..w..w.....
         mmmmmmmmm....
@@ -1426,7 +1756,8 @@ KINDS = (
         mmmmmmmmd....
         mmmmmmmdd....
         .mmmmddd.....
-    """, small="""
+    """,
+        small="""
         mmmmmmm...
         mnnnnnm...
         mllmmmmmm.
@@ -1435,15 +1766,21 @@ KINDS = (
         mlmmmmd.mm
         mmmmmmmmm.
         .mmmddd...
-    """, tiny="""
+    """,
+        tiny="""
         mmmmm..
         mnnnmmm
         mlmmm.m
         mlmmm.m
         mmmmmmm
         .mmdd..
-    """),
-    _kind("cake", "bolo:m", en="birthday cake", drawing="""
+    """,
+    ),
+    _kind(
+        "cake",
+        "bolo:m",
+        en="birthday cake",
+        drawing="""
         ......yy......
         ......ww......
         ......ww......
@@ -1457,7 +1794,8 @@ KINDS = (
         .mmmmmmmmmmdd.
         wwwwwwwwwwwwww
         .wwwwwwwwwwww.
-    """, small="""
+    """,
+        small="""
         ....yy....
         ....ww....
         ..mmmmmm..
@@ -1468,7 +1806,8 @@ KINDS = (
         .mmmmmmmd.
         .mmmmmmdd.
         wwwwwwwwww
-    """, tiny="""
+    """,
+        tiny="""
         ...y...
         ...w...
         .mmmmm.
@@ -1476,8 +1815,12 @@ KINDS = (
         mxmxmxm
         fffffff
         mmmmmdd
-    """),
-    _kind("candle", "vela:f", drawing="""
+    """,
+    ),
+    _kind(
+        "candle",
+        "vela:f",
+        drawing="""
         .....o.....
         ....oyo....
         ....oyo....
@@ -1492,7 +1835,8 @@ KINDS = (
         YyyyyyyyyYY
         .YyyyyyyYY.
         ...YYYYY...
-    """, tiny="""
+    """,
+        tiny="""
         ..o..
         ..y..
         .mmm.
@@ -1500,8 +1844,13 @@ KINDS = (
         .lmd.
         .lmd.
         yyyyy
-    """),
-    _kind("lamp", "abajur:m", pt="luminária:f", drawing="""
+    """,
+    ),
+    _kind(
+        "lamp",
+        "abajur:m",
+        pt="luminária:f",
+        drawing="""
         ....mmmmm....
         ...mllmmmm...
         ..mllmmmmmd..
@@ -1515,7 +1864,8 @@ KINDS = (
         ......Y......
         .....YYY.....
         ...YYYYYYY...
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mlmmm.
         .mlmmd.
@@ -1523,8 +1873,12 @@ KINDS = (
         ...Y...
         ...Y...
         ..YYY..
-    """),
-    _kind("bell", "sino:m", drawing="""
+    """,
+    ),
+    _kind(
+        "bell",
+        "sino:m",
+        drawing="""
         .....mm.....
         ....mmmm....
         ...mllmmm...
@@ -1538,7 +1892,8 @@ KINDS = (
         xxxxxxxxxxxx
         ....nnnn....
         .....nn.....
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         ..mlm..
         .mlmmd.
@@ -1546,8 +1901,13 @@ KINDS = (
         mlmmmmd
         xxxxxxx
         ...n...
-    """),
-    _kind("balloon", "balão:m", pt="bexiga:f", drawing="""
+    """,
+    ),
+    _kind(
+        "balloon",
+        "balão:m",
+        pt="bexiga:f",
+        drawing="""
         ...mmmm...
         .mmllmmmm.
         .mllmmmmm.
@@ -1562,7 +1922,8 @@ KINDS = (
         ....s.....
         .....s....
         ....s.....
-    """, tiny="""
+    """,
+        tiny="""
         .mmm.
         mlmmm
         mlmmd
@@ -1570,8 +1931,14 @@ KINDS = (
         .mmd.
         ..s..
         .s...
-    """),
-    _kind("umbrella", "guarda-chuva:m", en="parasol", pt="sombrinha:f", drawing="""
+    """,
+    ),
+    _kind(
+        "umbrella",
+        "guarda-chuva:m",
+        en="parasol",
+        pt="sombrinha:f",
+        drawing="""
         ......mm......
         ...mmmllmmm...
         ..mlmxlmxmmmm.
@@ -1585,7 +1952,8 @@ KINDS = (
         ......b.......
         ...b..b.......
         ...bbbb.......
-    """, small="""
+    """,
+        small="""
         ....mm....
         ..mmllmm..
         .mlmxlmxm.
@@ -1596,7 +1964,8 @@ KINDS = (
         ....b.....
         .b..b.....
         .bbbb.....
-    """, tiny="""
+    """,
+        tiny="""
         ...m...
         .mmlmm.
         mlmxmmd
@@ -1604,8 +1973,14 @@ KINDS = (
         ...b...
         .b.b...
         ..b....
-    """),
-    _kind("boat", "barco:m", en="sailboat|ship", pt="veleiro:m|navio:m", drawing="""
+    """,
+    ),
+    _kind(
+        "boat",
+        "barco:m",
+        en="sailboat|ship",
+        pt="veleiro:m|navio:m",
+        drawing="""
         ......n.......
         .....mn.......
         ....mmnmm.....
@@ -1620,7 +1995,8 @@ KINDS = (
         .bbbbbbbbbbbn.
         ..bbbbbbbbnn..
         ...nnnnnnnn...
-    """, tiny="""
+    """,
+        tiny="""
         ...n...
         ..mnm..
         .mlnmm.
@@ -1628,8 +2004,14 @@ KINDS = (
         ...n...
         bbbbbbb
         .bbbnn.
-    """),
-    _kind("rocket", "foguete:m", en="spaceship", pt="nave:f", drawing="""
+    """,
+    ),
+    _kind(
+        "rocket",
+        "foguete:m",
+        en="spaceship",
+        pt="nave:f",
+        drawing="""
         .....mm.....
         ....mmmm....
         ...mllmmm...
@@ -1644,7 +2026,8 @@ KINDS = (
         S..mmmmdd..S
         ....oyyo....
         .....oo.....
-    """, small="""
+    """,
+        small="""
         ...mm...
         ..mllm..
         ..mlmm..
@@ -1655,7 +2038,8 @@ KINDS = (
         SmmmmmdS
         S.mmdd.S
         ...oy...
-    """, tiny="""
+    """,
+        tiny="""
         ..m..
         .mlm.
         .mcm.
@@ -1663,8 +2047,14 @@ KINDS = (
         SmmmS
         SmmdS
         ..o..
-    """),
-    _kind("car", "carro:m", en="automobile", pt="automóvel:m", drawing="""
+    """,
+    ),
+    _kind(
+        "car",
+        "carro:m",
+        en="automobile",
+        pt="automóvel:m",
+        drawing="""
         ....mmmmmm....
         ...mcccmccm...
         ..mccccmcccm..
@@ -1675,14 +2065,21 @@ KINDS = (
         mkkkmddddkkkdd
         .ksk.....ksk..
         .kkk.....kkk..
-    """, tiny="""
+    """,
+        tiny="""
         ..mmmm.
         .mccmcm
         mlmmmmm
         mmmmmmd
         .kk.kk.
-    """),
-    _kind("robot", "robô:m", en="android", pt="androide:m", drawing="""
+    """,
+    ),
+    _kind(
+        "robot",
+        "robô:m",
+        en="android",
+        pt="androide:m",
+        drawing="""
         ......rr......
         ......SS......
         ..mmmmmmmmmm..
@@ -1696,7 +2093,8 @@ KINDS = (
         .mmmmmmmmmmmm.
         mlmmmwwwwmmmmd
         mmmmmwwwwmmddd
-    """, small="""
+    """,
+        small="""
         ....rr....
         .mmmmmmmm.
         .mllmmmmd.
@@ -1707,7 +2105,8 @@ KINDS = (
         .mmmmmmdd.
         ...SSSS...
         .mmmmmmmd.
-    """, tiny="""
+    """,
+        tiny="""
         ...r...
         .mmmmm.
         SmlmmmS
@@ -1715,8 +2114,14 @@ KINDS = (
         .mmmmm.
         .mkkkm.
         .mmmdd.
-    """),
-    _kind("alien", "alienígena:m", en="extraterrestrial", pt="extraterrestre:m", drawing="""
+    """,
+    ),
+    _kind(
+        "alien",
+        "alienígena:m",
+        en="extraterrestrial",
+        pt="extraterrestre:m",
+        drawing="""
         ...mmmmmm...
         .mmllmmmmmm.
         mmllmmmmmmmm
@@ -1730,7 +2135,8 @@ KINDS = (
         ..mmmmmmmd..
         ...mmkkmd...
         ....mmmd....
-    """, small="""
+    """,
+        small="""
         ..mmmmmm..
         .mllmmmmm.
         mllmmmmmmm
@@ -1741,7 +2147,8 @@ KINDS = (
         .mmmmmmmd.
         ..mmkkmd..
         ...mmmd...
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mllmmmm
         mmmmmmm
@@ -1749,8 +2156,12 @@ KINDS = (
         mkkmkkd
         .mmmmd.
         ..mkd..
-    """),
-    _kind("bone", "osso:m", drawing="""
+    """,
+    ),
+    _kind(
+        "bone",
+        "osso:m",
+        drawing="""
         .mm........mm.
         mllm......mmmm
         mlmmmmmmmmmmmd
@@ -1759,21 +2170,27 @@ KINDS = (
         mlmmmmmmmmmmmd
         mmmm......mmmd
         .mm........dd.
-    """, small="""
+    """,
+        small="""
         mm......mm
         mlm....mmm
         .mlmmmmmd.
         .mmmmmmmd.
         mmm....mmd
         mm......dd
-    """, tiny="""
+    """,
+        tiny="""
         mm...mm
         mlmmmmm
         .mmmmm.
         mmmmmmd
         mm...dd
-    """),
-    _kind("leaf", "folha:f", drawing="""
+    """,
+    ),
+    _kind(
+        "leaf",
+        "folha:f",
+        drawing="""
         .........mmmm
         ......mmmmmxm
         ....mmllmmxmm
@@ -1787,7 +2204,8 @@ KINDS = (
         .mxmdddd.....
         nn...........
         n............
-    """, tiny="""
+    """,
+        tiny="""
         ....mmm
         ..mmmxm
         .mlmxmm
@@ -1795,8 +2213,14 @@ KINDS = (
         mlxmmd.
         mxmdd..
         n......
-    """),
-    _kind("planet", "planeta:m", en="saturn", pt="saturno:m", drawing="""
+    """,
+    ),
+    _kind(
+        "planet",
+        "planeta:m",
+        en="saturn",
+        pt="saturno:m",
+        drawing="""
         .....mmmm.....
         ...mmllmmmm...
         ..mllmmmmmmmyy
@@ -1809,7 +2233,8 @@ KINDS = (
         yy.mmmmmmmdd..
         ...mmmmmddd...
         .....dddd.....
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         .mlmmmy
         mlmmmyy
@@ -1817,8 +2242,15 @@ KINDS = (
         mmyyymd
         yymmmd.
         y.mdd..
-    """),
-    _kind("note", "nota musical:f", en="music note|musical note", pt="nota:f", can_mirror=False, drawing="""
+    """,
+    ),
+    _kind(
+        "note",
+        "nota musical:f",
+        en="music note|musical note",
+        pt="nota:f",
+        can_mirror=False,
+        drawing="""
         ....mmmmmmmmm
         ....mlllmmmmm
         ....mmmmmmmmd
@@ -1831,7 +2263,8 @@ KINDS = (
         mllmmm.mllmmd
         mlmmmd.mlmmmd
         .mmmd...mmdd.
-    """, small="""
+    """,
+        small="""
         ..mmmmmmmm
         ..mllmmmmd
         ..m......d
@@ -1841,7 +2274,8 @@ KINDS = (
         mmm...mmmd
         mlm...mlmd
         mmd...mmd.
-    """, tiny="""
+    """,
+        tiny="""
         ..mmmmm
         ..mlmmm
         ..m...m
@@ -1849,8 +2283,13 @@ KINDS = (
         .mm..mm
         mlm.mlm
         mmd.mmd
-    """),
-    _kind("padlock", "cadeado:m", en="lock", drawing="""
+    """,
+    ),
+    _kind(
+        "padlock",
+        "cadeado:m",
+        en="lock",
+        drawing="""
         ...SSSSS...
         ..SsSSSSS..
         ..Ss...SS..
@@ -1864,7 +2303,8 @@ KINDS = (
         mmmmmkmmmmd
         mmmmmmmmmdd
         .ddddddddd.
-    """, small="""
+    """,
+        small="""
         ..SSSSS..
         .Ss...SS.
         .Ss...SS.
@@ -1875,7 +2315,8 @@ KINDS = (
         mlmmkmmmd
         mmmmmmmdd
         .ddddddd.
-    """, tiny="""
+    """,
+        tiny="""
         .SSSSS.
         .S...S.
         .S...S.
@@ -1883,8 +2324,12 @@ KINDS = (
         mlmkmmd
         mmmkmmd
         mmmmmdd
-    """),
-    _kind("magnet", "ímã:m", drawing="""
+    """,
+    ),
+    _kind(
+        "magnet",
+        "ímã:m",
+        drawing="""
         ssss....ssss
         ssss....ssss
         ssss....ssss
@@ -1898,7 +2343,8 @@ KINDS = (
         .mmmmmmmmdd.
         ..mmmmmddd..
         ....dddd....
-    """, small="""
+    """,
+        small="""
         sss....sss
         sss....sss
         mlm....mmd
@@ -1908,7 +2354,8 @@ KINDS = (
         mllmmmmmmd
         .mmmmmmdd.
         ..mmmddd..
-    """, tiny="""
+    """,
+        tiny="""
         ss...ss
         ss...ss
         mm...mm
@@ -1916,8 +2363,13 @@ KINDS = (
         mlm.mmd
         mmmmmmd
         .mmmdd.
-    """),
-    _kind("flag", "bandeira:f", en="banner", drawing="""
+    """,
+    ),
+    _kind(
+        "flag",
+        "bandeira:f",
+        en="banner",
+        drawing="""
         yy..........
         bb.mmmm.....
         bbmllmmmm..m
@@ -1932,7 +2384,8 @@ KINDS = (
         bn..........
         bn..........
         nn..........
-    """, tiny="""
+    """,
+        tiny="""
         bmm....
         bmlmmmm
         bmlmmmm
@@ -1940,8 +2393,13 @@ KINDS = (
         b...mmd
         b......
         b......
-    """),
-    _kind("gift", "presente:m", en="present|gift box", drawing="""
+    """,
+    ),
+    _kind(
+        "gift",
+        "presente:m",
+        en="present|gift box",
+        drawing="""
         ..yyy...yyy..
         .yy.yy.yy.yy.
         ..yyyyyyyyy..
@@ -1954,7 +2412,8 @@ KINDS = (
         .mlmmyyymmmd.
         .mmmmyyymmdd.
         .mmddYYYdddd.
-    """, small="""
+    """,
+        small="""
         .yyy..yyy.
         .y.yyyy.y.
         ..yyyyyy..
@@ -1965,7 +2424,8 @@ KINDS = (
         .mlmyymmd.
         .mmmyymmd.
         .mmdYYddd.
-    """, tiny="""
+    """,
+        tiny="""
         .yy.yy.
         ..yyy..
         mmmymmm
@@ -1973,8 +2433,13 @@ KINDS = (
         mlmymmd
         mmmymmd
         mmdYddd
-    """),
-    _kind("pumpkin", "abóbora:f", en="jack-o-lantern", drawing="""
+    """,
+    ),
+    _kind(
+        "pumpkin",
+        "abóbora:f",
+        en="jack-o-lantern",
+        drawing="""
         ......GG......
         .....gGG......
         ..mmmmggmmmm..
@@ -1987,7 +2452,8 @@ KINDS = (
         mmmxkkkkkkxmdd
         .mmmxkmmkxmdd.
         ..mmmmmmmddd..
-    """, small="""
+    """,
+        small="""
         .....G....
         .mmmggmmm.
         mlmxmmxmmm
@@ -1997,7 +2463,8 @@ KINDS = (
         mmxmmmmxmd
         mmkkkkkkdd
         .mmkmmkdd.
-    """, tiny="""
+    """,
+        tiny="""
         ...G...
         .mmgmm.
         mlxmxmm
@@ -2005,8 +2472,12 @@ KINDS = (
         mmxmxmd
         mkkkkkd
         .mmkmd.
-    """),
-    _kind("butterfly", "borboleta:f", drawing="""
+    """,
+    ),
+    _kind(
+        "butterfly",
+        "borboleta:f",
+        drawing="""
         ....k...k....
         .mmm.k.k.mmm.
         mllmm.k.mmmmm
@@ -2019,7 +2490,8 @@ KINDS = (
         .mmlmmkmmlmd.
         .mmmm.k.mmdd.
         ..mm.....dd..
-    """, small="""
+    """,
+        small="""
         ...k.k...
         mmm.k.mmm
         mllmkmmmm
@@ -2029,15 +2501,22 @@ KINDS = (
         .mmmkmmd.
         mlmmkmmmd
         mmm.k.mdd
-    """, tiny="""
+    """,
+        tiny="""
         mm.k.mm
         mlmkmmm
         mwmkmwm
         .mmkmm.
         mlmkmmd
         mm.k.dd
-    """),
-    _kind("frog", "sapo:m", en="toad", pt="rã:f", drawing="""
+    """,
+    ),
+    _kind(
+        "frog",
+        "sapo:m",
+        en="toad",
+        pt="rã:f",
+        drawing="""
         ..mmm....mmm..
         .mwwmm..mwwmm.
         .mwkmmmmmwkmm.
@@ -2049,7 +2528,8 @@ KINDS = (
         mmmkkkkkkkkmmd
         .mmmffffffmmd.
         ..mmmffffmdd..
-    """, small="""
+    """,
+        small="""
         .mmm..mmm.
         .mwm..mwm.
         .mkmmmmkm.
@@ -2059,15 +2539,21 @@ KINDS = (
         mmmkkkkmmd
         .mffffffd.
         ..mffffd..
-    """, tiny="""
+    """,
+        tiny="""
         .mm.mm.
         mwkmwkm
         mmmmmmm
         mlmmmmd
         mkkkkkd
         .mffmd.
-    """),
-    _kind("ice cream", "sorvete:m", en="ice cream cone", drawing="""
+    """,
+    ),
+    _kind(
+        "ice cream",
+        "sorvete:m",
+        en="ice cream cone",
+        drawing="""
         ...mmmm...
         ..mllmmm..
         .mllmmmmm.
@@ -2082,7 +2568,8 @@ KINDS = (
         ...bbnb...
         ...bnbb...
         ....bb....
-    """, tiny="""
+    """,
+        tiny="""
         .mmm.
         mlmmm
         mlmmd
@@ -2090,8 +2577,12 @@ KINDS = (
         .bbb.
         .bnb.
         ..b..
-    """),
-    _kind("anchor", "âncora:f", drawing="""
+    """,
+    ),
+    _kind(
+        "anchor",
+        "âncora:f",
+        drawing="""
         .....mmm.....
         ....mm.mm....
         ....mm.mm....
@@ -2106,7 +2597,8 @@ KINDS = (
         .mmm.lmm.mmd.
         ..mmmmmmmmd..
         ....mmmdd....
-    """, small="""
+    """,
+        small="""
         ...mmm...
         ...m.m...
         ...mmm...
@@ -2117,7 +2609,8 @@ KINDS = (
         mm.lmm.md
         .mmmmmmd.
         ...mmd...
-    """, tiny="""
+    """,
+        tiny="""
         ..mmm..
         ..m.m..
         .mmmmm.
@@ -2125,8 +2618,14 @@ KINDS = (
         m..m..m
         mm.m.md
         .mmmdd.
-    """),
-    _kind("trophy", "troféu:m", en="trophy cup", pt="taça:f", drawing="""
+    """,
+    ),
+    _kind(
+        "trophy",
+        "troféu:m",
+        en="trophy cup",
+        pt="taça:f",
+        drawing="""
         ..mmmmmmmmmm..
         mmmllmmmmmmmmm
         m.mlmmmmmmmm.m
@@ -2140,7 +2639,8 @@ KINDS = (
         ......md......
         ....bbbbbb....
         ...bbbbbbnn...
-    """, small="""
+    """,
+        small="""
         .mmmmmmmm.
         mmllmmmmmm
         m.lmmmmm.m
@@ -2151,7 +2651,8 @@ KINDS = (
         ....md....
         ...bbbb...
         ..bbbbnn..
-    """, tiny="""
+    """,
+        tiny="""
         mmlmmmm
         m.lmm.m
         mmlmmdm
@@ -2159,8 +2660,13 @@ KINDS = (
         ...m...
         ...d...
         ..bbb..
-    """),
-    _kind("turtle", "tartaruga:f", en="tortoise", drawing="""
+    """,
+    ),
+    _kind(
+        "turtle",
+        "tartaruga:f",
+        en="tortoise",
+        drawing="""
         ....mmmmm.....
         ..mmllmmmmm...
         .mllxmmmxmmm..
@@ -2170,7 +2676,8 @@ KINDS = (
         dddddddddddgg.
         .ggg....ggg...
         .ggg....ggg...
-    """, small="""
+    """,
+        small="""
         ..mmmmm...
         .mlxmxmm..
         mllmxmmmgg
@@ -2178,14 +2685,21 @@ KINDS = (
         ddddddddg.
         .gg..gg...
         .gg..gg...
-    """, tiny="""
+    """,
+        tiny="""
         .mmmm..
         mlxmxm.
         mlmxmmg
         dddddgg
         .g..g..
-    """),
-    _kind("donut", "rosquinha:f", en="doughnut", pt="donut:m", drawing="""
+    """,
+    ),
+    _kind(
+        "donut",
+        "rosquinha:f",
+        en="doughnut",
+        pt="donut:m",
+        drawing="""
         ....mmmm....
         ..mmllmmmm..
         .mlwmmmymmm.
@@ -2198,7 +2712,8 @@ KINDS = (
         .mmymmmmmmd.
         .ffmmwmmmff.
         ...ffffff...
-    """, small="""
+    """,
+        small="""
         ..mmmmm..
         .mllmmwm.
         mlmmymmmm
@@ -2208,7 +2723,8 @@ KINDS = (
         mmmwmmmwd
         .mmmmymd.
         ..fffff..
-    """, tiny="""
+    """,
+        tiny="""
         .mmmmm.
         mllmwmm
         mmyFmmm
@@ -2216,8 +2732,14 @@ KINDS = (
         mymFmmd
         mmwmmmd
         .fffff.
-    """),
-    _kind("shirt", "camiseta:f", en="t-shirt", pt="camisa:f", drawing="""
+    """,
+    ),
+    _kind(
+        "shirt",
+        "camiseta:f",
+        en="t-shirt",
+        pt="camisa:f",
+        drawing="""
         ...mmm..mmm...
         .mmmmmddmmmmm.
         mmmlmmmmmmmmmm
@@ -2230,15 +2752,21 @@ KINDS = (
         ...lmmmmmmd...
         ...mmmmmmmd...
         ...mmmmmddd...
-    """, tiny="""
+    """,
+        tiny="""
         .mm.mm.
         mmmdmmm
         mmlmmmd
         .mlmmm.
         .mmmmd.
         .mmmdd.
-    """),
-    _kind("die", "dado:m", en="dice", drawing="""
+    """,
+    ),
+    _kind(
+        "die",
+        "dado:m",
+        en="dice",
+        drawing="""
         .mmmmmmmmmm.
         mllllmmmmmmm
         mlkkmmmmkkmd
@@ -2251,7 +2779,8 @@ KINDS = (
         mmkkmmmmkkdd
         mmmmmmmmmddd
         .dddddddddd.
-    """, small="""
+    """,
+        small="""
         .mmmmmmm.
         mlllmmmmm
         mlkmmmkmd
@@ -2261,7 +2790,8 @@ KINDS = (
         mmkmmmkmd
         mmmmmmmdd
         .ddddddd.
-    """, tiny="""
+    """,
+        tiny="""
         mmmmmmm
         mklmmkm
         mlmmmmm
@@ -2269,5 +2799,6 @@ KINDS = (
         mmmmmmd
         mkmmmkd
         mmmmddd
-    """),
+    """,
+    ),
 )

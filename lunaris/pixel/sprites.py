@@ -474,7 +474,8 @@ def make(
     all_labels = labels(split)
     if kinds:
         all_labels = all_labels[np.isin(all_labels[:, 0], kind_indices(kinds))]
-    rows = np.array([all_labels[_order(len(all_labels), seed, i // len(all_labels))[i % len(all_labels)]] for i in range(start, start + n)], np.int64)
+    each = len(all_labels)
+    rows = np.array([all_labels[_order(each, seed, i // each)[i % each]] for i in range(start, start + n)], np.int64)
     rows = rows.reshape(n, 4)
     images, captions = np.zeros((n, side, side, 4), np.uint8), []
     for offset, row in enumerate(rows.tolist()):

@@ -23,6 +23,7 @@ from torch import Tensor
 import lunaris
 from lunaris.core import hub, runtime
 from lunaris.core.config import PRESETS, ConfigError, as_flags
+from lunaris.core.isolation import generators_put_back
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
@@ -63,43 +64,30 @@ def kl_weight(config: PixelTrainConfig, step: int) -> float:
     return config.beta * (min(1.0, step / warmup) if warmup else 1.0)
 
 
-def make_loss(config: PixelTrainConfig) -> Callable[[torch.nn.Module, dict[str, Tensor], int], Loss]:
+def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor], int], Loss]:
     """The loss that `fit` calls: nats per sprite, with its parts for the log."""
 
-    def loss(model: torch.nn.Module, batch: dict[str, Tensor], step: int) -> Loss:
-        parts = model(batch, config)
-        kl = parts["kl"].clamp_min(config.free_bits) if config.free_bits else parts["kl"]
-        total = parts["recon"].mean() + kl_weight(config, step) * kl.sum(1).mean()
-        logged = {"loss/recon": parts["recon"].mean(), "loss/kl": parts["kl"].sum(1).mean()}
-        if "align" in parts:
-            total = total + config.alignment_weight * parts["align"]
-            logged["loss/align"] = parts["align"]
-        return Loss(total=total, weight=float(len(batch["images"])), parts=logged)
-
-    return loss
-
-
-class TrainingPath(torch.nn.Module):
-    """The model with the training path as its forward, so that every parameter passes through one call (as several processes need)."""
-
-    def __init__(self, model: LunarCore):
-        super().__init__()
-        self.model = model
-
-    def forward(self, batch: dict[str, Tensor], config: PixelTrainConfig) -> dict[str, Tensor]:
-        """recon (b,), kl (b, l) and, with text, align ()."""
-        model, images = self.model, batch["images"]
+    def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
+        images = batch["images"]
         mean, logvar = model.encode(images)
         z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
-        text, parts = None, {}
+        text, alignment = None, None
         if model.config.use_text:
             words = model.text_encoder(batch["tokens"], batch["mask"])
             if config.alignment != "none":
-                parts["align"] = align(config, mean, words, batch["tokens"])
+                alignment = align(config, mean, words, batch["tokens"])
             keep = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
             text = torch.where(keep, words, model.null)
-        scores = model.scores(model.fuse(z, text))
-        return parts | {"recon": model.head.nll(scores, images, config.recon_sigma), "kl": kl_per_dimension(mean, logvar)}
+        recon = model.head.nll(model.scores(model.fuse(z, text)), images, config.recon_sigma).mean()
+        kl = kl_per_dimension(mean, logvar)  # (b, l)
+        total = recon + kl_weight(config, step) * kl.clamp_min(config.free_bits).sum(1).mean()  # KL is never below 0
+        parts = {"loss/recon": recon, "loss/kl": kl.sum(1).mean()}
+        if alignment is not None:
+            total = total + config.alignment_weight * alignment
+            parts["loss/align"] = alignment
+        return Loss(total=total, weight=len(images), parts=parts)
+
+    return loss
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------------------
@@ -122,18 +110,19 @@ def train(
     usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
     """
     out = Path(out)
-    runtime.seed_everything(train_config.seed)
     data = load_source(source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed)
     held = load_source(source, side=config.side, split="validation", n=512, seed=train_config.seed + 1)
-    model = prepare(config, train_config, data)
+    with generators_put_back(torch.device("cpu")):
+        runtime.seed_everything(train_config.seed)
+        model = prepare(config, train_config, data)
     batches = Batches(data, train_config.batch_size, config, model.tokenizer)
     run = in_steps(train_config, batches.per_epoch)
 
-    def evaluate(path: torch.nn.Module, step: int) -> dict[str, float]:
-        return reconstruction_metrics(path.model, held)
+    def evaluate(model: LunarCore, step: int) -> dict[str, float]:
+        return reconstruction_metrics(model, held)
 
     result = fit(
-        TrainingPath(model),
+        model,
         batches,
         make_loss(run),
         run,

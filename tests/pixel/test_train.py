@@ -14,17 +14,17 @@ from lunaris.core.config import ConfigError, load_yaml
 from lunaris.core.images import from_model
 from lunaris.pixel import LunarCore, PixelConfig, PixelTrainConfig, load, train
 from lunaris.pixel.data import Batches, load_source
-from lunaris.pixel.train import TrainingPath, align, in_steps, infonce, kl_per_dimension, kl_weight, make_loss, prepare, start_from
+from lunaris.pixel.train import align, in_steps, infonce, kl_per_dimension, kl_weight, make_loss, prepare, start_from
 
 TINY = PixelConfig.tiny().replace(latent_dim=16, filters=(8, 16), palette_size=80)
 QUICK = PixelTrainConfig.tiny().replace(steps=4, batch_size=8, sprites=24, warmup_steps=0, tracker="none", device="cpu")
 
 
-def path_and_batch(config=TINY, train_config=QUICK):
+def model_and_batch(config=TINY, train_config=QUICK):
     torch.manual_seed(0)
     data = load_source("procedural", side=config.side, n=24)
     model = prepare(config, train_config, data)
-    return TrainingPath(model), Batches(data, 8, config, model.tokenizer)(0, 1)
+    return model, Batches(data, 8, config, model.tokenizer)(0, 1)
 
 
 # --- the loss ----------------------------------------------------------------------------------------------------------------------
@@ -60,8 +60,8 @@ def test_cosine_alignment_is_zero_for_equal_directions():
 
 def test_total_is_the_weighted_sum_of_the_logged_parts():
     config = QUICK.replace(beta=3.0, alignment_weight=0.5, steps=10, kl_warmup=1.0)
-    path, batch = path_and_batch()
-    loss = make_loss(config)(path, batch, 4)
+    model, batch = model_and_batch()
+    loss = make_loss(config)(model, batch, 4)
     parts = {name: float(value) for name, value in loss.parts.items()}
     expected = parts["loss/recon"] + 3.0 * 0.4 * parts["loss/kl"] + 0.5 * parts["loss/align"]
     assert float(loss.total) == pytest.approx(expected, rel=1e-5)
@@ -79,22 +79,22 @@ def test_mse_loss_does_not_collapse_the_posterior():
     config = TINY.replace(head="mse", use_text=False)
     run = QUICK.replace(steps=60, kl_warmup=0.2)
     data = load_source("procedural", side=16, n=64)
-    path, batch_at = TrainingPath(prepare(config, run, data)), Batches(data, 32, config, None)
-    optimizer, loss = torch.optim.Adam(path.parameters(), 3e-3), make_loss(run)
+    model, batch_at = prepare(config, run, data), Batches(data, 32, config, None)
+    optimizer, loss = torch.optim.Adam(model.parameters(), 3e-3), make_loss(run)
     for step in range(1, 61):
         optimizer.zero_grad()
-        loss(path, batch_at(0, step), step).total.backward()
+        loss(model, batch_at(0, step), step).total.backward()
         optimizer.step()
-    mean, _ = path.model.eval().encode(batch_at.images)
+    mean, _ = model.eval().encode(batch_at.images)
     assert int((mean.var(0) > 0.01).sum()) >= 8
 
 
 def test_free_bits_cost_nothing_below_the_floor():
-    path, batch = path_and_batch()
+    model, batch = model_and_batch()
     torch.manual_seed(1)
-    plain = make_loss(QUICK.replace(beta=1.0))(path, batch, 4)
+    plain = make_loss(QUICK.replace(beta=1.0))(model, batch, 4)
     torch.manual_seed(1)
-    freed = make_loss(QUICK.replace(beta=1.0, free_bits=5.0))(path, batch, 4)
+    freed = make_loss(QUICK.replace(beta=1.0, free_bits=5.0))(model, batch, 4)
     floor = 5.0 * TINY.latent_dim
     assert float(freed.total - plain.total) == pytest.approx(floor - float(plain.parts["loss/kl"]), rel=0.2)
 
@@ -103,18 +103,18 @@ def test_free_bits_cost_nothing_below_the_floor():
 @pytest.mark.parametrize("fusion", ["concat", "add", "gate"])
 def test_every_head_and_fusion_learns_one_batch(head, fusion):
     """C1-2: each trains; one fixed batch gets a lower loss, and every parameter gets a gradient."""
-    path, batch = path_and_batch(TINY.replace(head=head, latent_fusion={"type": fusion}), QUICK.replace(text_dropout=0.5))
+    model, batch = model_and_batch(TINY.replace(head=head, latent_fusion={"type": fusion}), QUICK.replace(text_dropout=0.5))
     loss = make_loss(QUICK.replace(text_dropout=0.5))
-    optimizer = torch.optim.Adam(path.parameters(), 3e-3)
+    optimizer = torch.optim.Adam(model.parameters(), 3e-3)
     torch.manual_seed(0)
     losses = []
     for _ in range(8):
         optimizer.zero_grad()
-        value = loss(path, batch, 4).total
+        value = loss(model, batch, 4).total
         value.backward()
         losses.append(float(value.detach()))
         optimizer.step()
-    without = [name for name, p in path.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
+    without = [name for name, p in model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert losses[-1] < 0.95 * losses[0] and not without
 
 
