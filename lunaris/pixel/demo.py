@@ -714,6 +714,12 @@ def create_tab(active: gr.Textbox) -> dict[str, gr.Component]:
 
 
 @ui.friendly
+def gif_file(shown: dict) -> str:
+    """The very file that is shown; as a picture, Gradio would write its first frame anew."""
+    return shown["path"]
+
+
+@ui.friendly
 def send_to_morph(path: str | None) -> tuple[Any, Any, Any]:
     """The selected sprite as one end of a morph between two pictures, and the way there."""
     return path, gr.Tabs(selected="morph"), gr.Tabs(selected="pictures")
@@ -785,7 +791,7 @@ def morph_tab(active: gr.Textbox) -> dict[str, Any]:
     )
     for run in runs:
         run.success(None, js=show("#pixel-morph-report"), api_visibility="private")
-        run.success(lambda path: path, animation, gif, api_visibility="private", show_progress="hidden")
+        run.success(gif_file, animation, gif, preprocess=False, api_visibility="private", show_progress="hidden")
     return {"first": pictures[0], "last": pictures[1], "tabs": tabs}
 
 

@@ -115,10 +115,12 @@
     [/^Empty value$/, "Vazio"],
     [/^Clear$|^Remove Image$/, "Limpar"],
     [/^Close$/, "Fechar"],
+    [/^copy$/i, "Copiar"],
   ];
   const inOurWords = (name) => (language === "en" ? name : PORTUGUESE.reduce((text, [english, ours]) => text.replace(english, ours), name));
 
   function nameControls() {
+    document.querySelectorAll("button[title]:not([aria-label])").forEach((button) => button.setAttribute("aria-label", button.title));
     document.querySelectorAll("gradio-app [aria-label]").forEach((control) => {
       const name = control.getAttribute("aria-label");
       const original = name === control.dataset.ourName ? control.dataset.gradioName : name;
@@ -127,6 +129,10 @@
         Object.assign(control.dataset, { ourName: wanted, gradioName: original });
         control.setAttribute("aria-label", wanted);
       }
+    });
+    document.querySelectorAll(".image-frame img").forEach((picture) => {
+      const label = picture.closest(".block")?.querySelector("[data-testid=block-label]")?.innerText.trim();
+      if (label && picture.alt !== label) picture.alt = label;
     });
     document.querySelectorAll(".toast-title").forEach((title) => {
       if (title.textContent.trim() === "Error") title.textContent = word("page_error"); // Gradio drops the title it was given

@@ -1,0 +1,439 @@
+"""The hub in a browser, as its visitors use it: words, clicks, keys, two languages, two lights, a wide screen and a phone.
+
+LUNARIS_SCREENSHOTS=FOLDER keeps the screenshots.
+"""
+
+import contextlib
+import io
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import App, running_app
+from PIL import Image, ImageSequence
+from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import TimeoutError as PlaywrightTimeout
+
+from lunaris import pixel
+from lunaris.core import images
+
+CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
+WIDE, PHONE, SMALL = (1280, 900), (390, 844), (360, 740)
+
+pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory) -> Iterator[App]:
+    with running_app(tmp_path_factory.mktemp("app") / "app.log") as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+    with sync_playwright() as playwright:
+        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
+        yield chromium
+        chromium.close()
+
+
+@pytest.fixture
+def shots(tmp_path) -> Path:
+    folder = Path(os.environ.get("LUNARIS_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@pytest.fixture
+def visit(app, browser):
+    """visit(size, locale, scheme) is a page of the hub; at the end nothing may have failed in it and nothing left this machine."""
+    pages, trouble = [], []
+
+    def open_page(size=WIDE, locale="en-US", scheme="light", path="/") -> Page:
+        context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]}, locale=locale, color_scheme=scheme, accept_downloads=True
+        )
+        page = context.new_page()
+        page.set_default_timeout(30_000)
+        page.on("console", lambda message: trouble.append(f"console: {message.text}") if message.type == "error" else None)
+        page.on("pageerror", lambda error: trouble.append(f"page: {error}"))
+        page.on("request", lambda request: None if is_here(request.url, app.url) else trouble.append(f"left this machine: {request.url}"))
+        page.goto(app.url + path)
+        page.locator("#pixel-go").wait_for(timeout=60_000)
+        page.wait_for_function("window.lunaris && document.querySelector('[data-language][aria-pressed=true]')")
+        pages.append(page)
+        return page
+
+    yield open_page
+    for page in pages:
+        page.context.close()
+    assert not trouble
+
+
+def is_here(url: str, here: str) -> bool:
+    return url.startswith((here, "data:", "blob:", "about:"))
+
+
+def prompt(page: Page) -> Locator:
+    return page.locator("#pixel-prompt textarea")
+
+
+def sprites(page: Page) -> Locator:
+    return page.locator("#pixel-grid img")
+
+
+RESULT = "(boxes) => boxes.map((box) => document.querySelector(box)?.outerHTML ?? '').join()"
+
+
+@contextmanager
+def new_result(page: Page, *boxes: str) -> Iterator[None]:
+    """What happens inside brings a new result; waits until it is there."""
+    boxes = boxes or ("#pixel-report", "#pixel-grid img")
+    before = page.evaluate(RESULT, boxes)
+    yield
+    page.wait_for_function(f"([boxes, before]) => ({RESULT})(boxes) !== before", arg=[boxes, before])
+
+
+def generate(page: Page, text: str) -> None:
+    prompt(page).fill(text)
+    with new_result(page):
+        page.locator("#pixel-go").click()
+    expect(sprites(page).first).to_be_visible()
+
+
+def content(page: Page, picture: Locator) -> bytes:
+    """The bytes behind an <img>."""
+    return page.request.get(picture.get_attribute("src")).body()
+
+
+def tab(page: Page, name: str) -> Locator:
+    return page.get_by_role("tab", name=name, exact=True).locator("visible=true")
+
+
+def seed_shown(page: Page) -> int:
+    return int(re.search(r"seed (\d+)", page.locator("#pixel-report").inner_text().replace("\n", " "))[1])
+
+
+# --- what visitors come for --------------------------------------------------------------------------------------------------------
+
+
+def test_typing_and_clicking_draws_what_the_library_draws(visit):
+    page = visit()
+    generate(page, "a red potion")
+    expect(sprites(page)).to_have_count(16)
+    expected = pixel.generate(pixel.load("pixel-16"), "a red potion", n=16, seed=seed_shown(page))
+    assert [content(page, sprites(page).nth(i)) for i in range(16)] == [images.png_bytes(image) for image in expected]
+    assert page.locator("#pixel-grid .caption-label").nth(3).inner_text() == f"4 · {seed_shown(page) + 3}"
+
+
+def test_another_prompt_with_the_same_seed_changes_the_pictures_and_the_first_brings_them_back(visit):
+    page = visit()
+    page.get_by_label("Keep seed").check()
+    page.get_by_label("Seed", exact=True).locator("visible=true").fill("77")
+    pictures = []
+    for text in ("a red potion", "a blue key", "a red potion"):
+        generate(page, text)
+        assert seed_shown(page) == 77
+        expect(sprites(page)).to_have_count(16)
+        pictures.append([content(page, sprites(page).nth(i)) for i in range(4)])
+    assert pictures[0] != pictures[1]
+    assert pictures[0] == pictures[2]
+
+
+def test_enter_generates_and_every_run_has_a_new_seed(visit):
+    page = visit()
+    seeds = []
+    for _ in range(2):
+        prompt(page).fill("a green slime")
+        with new_result(page):
+            prompt(page).press("Enter")
+        seeds.append(seed_shown(page))
+    assert seeds[0] != seeds[1]
+
+
+def test_an_example_fills_the_prompt_and_generates(visit):
+    page = visit()
+    with new_result(page):
+        page.get_by_role("button", name="a blue sword").click()
+    assert prompt(page).input_value() == "a blue sword"
+    with new_result(page):
+        page.get_by_role("button", name="anything").click()
+    assert prompt(page).input_value() == ""
+
+
+def test_a_word_joins_the_prompt_where_its_language_puts_it(visit):
+    page = visit()
+    page.get_by_role("button", name="Words the model knows").click()
+    words = page.locator("#pixel-words")
+    words.get_by_role("button", name="potion", exact=True).click()
+    words.get_by_role("button", name="red", exact=True).click()
+    assert prompt(page).input_value() == "red potion"
+
+
+def test_unknown_words_are_named(visit):
+    page = visit()
+    generate(page, "a red zyxwv")
+    assert "zyxwv" in page.locator("#pixel-report").inner_text()
+    assert "does not know" in page.locator("#pixel-report").inner_text()
+
+
+def test_the_count_decides_how_many(visit):
+    page = visit()
+    page.get_by_label("number input for Sprites").fill("5")
+    generate(page, "a star")
+    expect(sprites(page)).to_have_count(5)
+
+
+def test_downloads_are_the_sprite_its_enlargement_the_sheet_and_everything(visit):
+    page = visit()
+    generate(page, "a purple ghost")
+    page.locator("#pixel-grid .thumbnail-item").nth(2).click()
+    expect(page.locator("#pixel-selected")).to_contain_text(f"3 · {seed_shown(page) + 2}")
+    small, large, sheet = (images.read_image(download(page, name)) for name in ("PNG ×1", "PNG ×8", "Sheet"))
+    np.testing.assert_array_equal(small, images.read_image(content(page, sprites(page).nth(2))))
+    np.testing.assert_array_equal(large, images.upscale(small, 8))
+    assert sheet.shape == (64, 64, 4)
+    np.testing.assert_array_equal(sheet[:16, 32:48], small)
+    with zipfile.ZipFile(io.BytesIO(download(page, "All (ZIP)"))) as bundle:
+        assert len(bundle.namelist()) == 33
+
+
+def download(page: Page, name: str) -> bytes:
+    """The file behind a download button, which gets it a moment after the result is shown."""
+    button = page.get_by_role("button", name=name, exact=True).locator("visible=true")
+    for _ in range(20):
+        with contextlib.suppress(PlaywrightTimeout), page.expect_download(timeout=1500) as waiting:
+            button.click()
+            return Path(waiting.value.path()).read_bytes()
+    raise AssertionError(f"{name} downloads nothing")
+
+
+def test_pixels_are_drawn_as_squares_on_a_checkerboard(visit):
+    page = visit()
+    generate(page, "a red potion")
+    for box in ("#pixel-grid img", "#pixel-selected img"):
+        assert page.locator(box).first.evaluate("e => getComputedStyle(e).imageRendering") == "pixelated"
+    assert "conic-gradient" in page.locator("#pixel-grid .thumbnail-item").first.evaluate("e => getComputedStyle(e).backgroundImage")
+
+
+def test_two_prompts_morph(visit):
+    page = visit()
+    tab(page, "Morph").click()
+    page.locator("#pixel-from textarea").fill("a red potion")
+    page.locator("#pixel-to textarea").fill("a blue key")
+    with new_result(page, "#pixel-morph-report"):
+        page.locator("#pixel-morph-prompts").click()
+    expect(page.locator("#pixel-frames img")).to_have_count(10)
+    with Image.open(io.BytesIO(content(page, page.locator("#pixel-animation img")))) as gif:
+        assert gif.format == "GIF"
+        assert (
+            sum(frame.info["duration"] for frame in ImageSequence.Iterator(gif)) == 2 * 600 + 16 * 120
+        )  # there and back, resting at the ends
+    assert download(page, "GIF ×8") == content(page, page.locator("#pixel-animation img"))
+
+
+def test_a_sprite_of_the_grid_and_an_uploaded_picture_morph(visit, tmp_path):
+    Image.new("RGB", (300, 200), "orange").save(tmp_path / "photo.png")
+    page = visit()
+    generate(page, "a red potion")
+    page.get_by_role("button", name="Start of a morph").click()
+    expect(page.locator("#pixel-picture-from img")).to_be_visible()
+    page.locator("#pixel-picture-to input[type=file]").set_input_files(tmp_path / "photo.png")
+    expect(page.locator("#pixel-picture-to img")).to_be_visible()
+    with new_result(page, "#pixel-morph-report"):
+        page.locator("#pixel-morph-pictures").click()
+    first = content(page, page.locator("#pixel-frames img").first)
+    model = pixel.load("pixel-16")
+    start, end = images.read_image(content(page, page.locator("#pixel-picture-from img"))), images.read_image(tmp_path / "photo.png")
+    assert first == images.png_bytes(pixel.interpolate(model, start, end, steps=10)[0])
+
+
+def test_the_model_tab_shows_limits_and_card_and_a_failed_load_changes_nothing(visit):
+    page = visit()
+    tab(page, "Model").click()
+    about = page.locator("#pixel-about")
+    expect(about).to_contain_text("16×16")
+    expect(about).to_contain_text("no room for fine detail")
+    page.locator("#pixel-picker input").fill("no-such-model")
+    page.locator("#pixel-load").click()
+    expect(page.locator("[data-testid=toast-body]")).to_contain_text("no-such-model")
+    expect(about).to_contain_text("pixel-16")
+    tab(page, "Create").click()
+    generate(page, "a red potion")
+    assert "pixel-16" in page.locator("#pixel-report").inner_text()
+
+
+# --- languages and lights ----------------------------------------------------------------------------------------------------------
+
+ENGLISH = re.compile(
+    r"\b(the|what|draw|generate|words|seed is|keep|same|pictures|model knows|download|sheet|leave|picture|steps|load)\b", re.IGNORECASE
+)
+
+
+def visible_text(page: Page) -> str:
+    """All that can be read or heard: text, placeholders, names."""
+    attributes = page.eval_on_selector_all(
+        "gradio-app [placeholder], gradio-app [aria-label], gradio-app [title]",
+        "es => es.filter(e => e.offsetParent).map(e => ['placeholder', 'aria-label', 'title'].map(a => e.getAttribute(a) || '').join(' '))",
+    )
+    return "\n".join([page.locator("body").inner_text(), *attributes])
+
+
+def test_the_browsers_language_is_the_pages(visit):
+    page = visit(locale="pt-BR")
+    assert page.evaluate("document.documentElement.lang").startswith("pt")
+    expect(page.locator("#pixel-go")).to_have_text("Gerar")
+    for name in ("Criar", "Transformar", "Modelo"):
+        tab(page, name).click()
+        page.wait_for_timeout(300)
+        text = visible_text(page).replace("English", "")
+        assert not ENGLISH.findall(text), ENGLISH.findall(text)
+
+
+def test_the_language_switch_changes_the_whole_page_at_once_and_is_remembered(visit):
+    page = visit(locale="en-US")
+    generate(page, "a red zyxwv")
+    pictures = [content(page, sprites(page).nth(i)) for i in range(2)]
+    page.get_by_role("button", name="Português do Brasil").click()
+    expect(page.locator("#pixel-go")).to_have_text("Gerar")
+    expect(tab(page, "Transformar")).to_be_visible()
+    page.wait_for_timeout(300)
+    text = visible_text(page).replace("English", "").replace(" zyxwv", "")
+    assert not ENGLISH.findall(text), ENGLISH.findall(text)
+    assert "não conhece" in text
+    assert prompt(page).input_value() == "a red zyxwv"  # nothing typed or drawn is lost
+    assert [content(page, sprites(page).nth(i)) for i in range(2)] == pictures
+    page.reload()
+    page.locator("#pixel-go").wait_for()
+    expect(page.locator("#pixel-go")).to_have_text("Gerar")
+    assert page.evaluate("document.documentElement.lang") == "pt-BR"
+    page.get_by_role("button", name="English").click()
+    expect(page.locator("#pixel-go")).to_have_text("Generate")
+    expect(tab(page, "Morph")).to_be_visible()
+
+
+def test_errors_are_told_in_the_language_of_the_switch(visit):
+    page = visit(locale="en-US")
+    page.get_by_role("button", name="Português do Brasil").click()
+    prompt(page).evaluate("e => e.removeAttribute('maxlength')")
+    prompt(page).fill("x" * 301)
+    page.locator("#pixel-go").click()
+    toast = page.locator("[data-testid=toast-body]")
+    expect(toast).to_contain_text("pode ter no máximo 300 caracteres, mas veio com 301")
+    expect(toast).to_contain_text("Isso não deu certo")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_theme_follows_the_browser_and_the_switch_is_remembered(visit, scheme):
+    page = visit(scheme=scheme)
+    is_dark = "document.body.classList.contains('dark')"
+    switch = page.get_by_role("button", name="Dark theme")
+    assert page.evaluate(is_dark) is (scheme == "dark")
+    assert switch.get_attribute("aria-pressed") == str(scheme == "dark").lower()
+    switch.click()
+    assert page.evaluate(is_dark) is (scheme != "dark")
+    page.reload()
+    page.locator("#pixel-go").wait_for()
+    page.wait_for_function(f"{is_dark} === {str(scheme != 'dark').lower()}")
+    switch.click()  # back to the browser's own: followed from here on
+    page.emulate_media(color_scheme="dark" if scheme == "light" else "light")
+    page.wait_for_function(f"{is_dark} === {str(scheme == 'light').lower()}")
+
+
+def test_what_is_chosen_lasts_as_long_as_the_page_where_nothing_may_be_stored(visit, browser, app):
+    """A private window, or a Space inside another page."""
+    page = visit()
+    page.evaluate("() => { Storage.prototype.setItem = () => { throw new Error('refused'); }; }")
+    page.get_by_role("button", name="Português do Brasil").click()
+    page.get_by_role("button", name="Tema escuro").click()
+    expect(page.locator("#pixel-go")).to_have_text("Gerar")
+    assert page.evaluate("document.body.classList.contains('dark')")
+
+
+# --- every screen ------------------------------------------------------------------------------------------------------------------
+
+PROBES = (Path(__file__).parent / "browser_probes.js").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("size", [WIDE, PHONE, SMALL], ids=["1280", "390", "360"])
+def test_every_view_fits_is_named_readable_and_large_enough_to_touch(visit, shots, size, scheme):
+    page = visit(size, locale="pt-BR" if size == PHONE else "en-US", scheme=scheme)
+    portuguese = size == PHONE
+
+    def look(name: str) -> None:
+        page.wait_for_timeout(400)
+        page.screenshot(path=shots / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+        assert page.evaluate(PROBES) == {"overflow": 0, "unnamed": [], "small": [], "faint": []}, name
+
+    look("1-empty")
+    generate(page, "uma poção vermelha" if portuguese else "a red potion")
+    look("2-sprites")
+    if size != WIDE:  # the result came into sight by itself
+        assert 0 <= page.locator("#pixel-grid").bounding_box()["y"] < size[1] / 2
+    for accordion in page.locator("button.label-wrap").locator("visible=true").all():
+        expect(accordion).to_have_attribute("aria-expanded", "false")
+        accordion.click()
+        expect(accordion).to_have_attribute("aria-expanded", "true")
+    look("3-open")
+    tab(page, "Transformar" if portuguese else "Morph").click()
+    page.locator("#pixel-from textarea").fill("a red potion")
+    page.locator("#pixel-to textarea").fill("a blue sword")
+    with new_result(page, "#pixel-morph-report"):
+        page.locator("#pixel-morph-prompts").click()
+    look("4-morph")
+    tab(page, "Duas imagens" if portuguese else "Two pictures").click()
+    look("5-pictures")
+    tab(page, "Modelo" if portuguese else "Model").click()
+    page.get_by_role("button", name="Cartão do modelo" if portuguese else "Model card").click()
+    look("6-model")
+
+
+FOCUSED = """() => {
+  const e = document.activeElement, style = getComputedStyle(e), name = e.innerText || e.getAttribute("aria-label") || "";
+  if (e === document.body) return null; // past the last one
+  return [e.closest("[id]")?.id ?? "", name.trim(), style.outlineStyle, style.boxShadow];
+}"""
+
+
+def test_everything_can_be_reached_and_seen_with_the_keyboard(visit):
+    page = visit()
+    reached = []
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate(FOCUSED))
+    names = [name for _, name, *_ in filter(None, reached)]
+    assert "Skip to the models" in names[0]
+    for name in ("EN", "PT", "Dark theme", "Create", "Generate", "a red potion", "New seed"):
+        assert any(name in reached_name for reached_name in names), name
+    assert any(box == "pixel-prompt" for box, *_ in filter(None, reached))
+    for _, name, outline, shadow in filter(None, reached):
+        assert outline != "none" or shadow != "none", name
+
+
+def test_stop_shows_only_when_a_run_takes_longer_than_a_second(visit):
+    page = visit()
+    held = []
+    page.route("**/queue/data*", lambda route: held.append(route))
+    page.locator("#pixel-go").click()
+    page.wait_for_timeout(400)
+    assert not page.locator("#pixel-stop").is_visible()
+    expect(page.locator("#pixel-stop")).to_be_visible(timeout=5000)
+    for route in held:
+        route.continue_()
+    expect(sprites(page).first).to_be_visible()
+    expect(page.locator("#pixel-stop")).to_be_hidden()
+    page.unroute_all(behavior="ignoreErrors")
+
+
+def test_the_api_link_opens_the_page_of_examples(visit):
+    page = visit()
+    page.locator("[data-api]").click()
+    expect(page.get_by_text("pixel_generate").first).to_be_visible()
