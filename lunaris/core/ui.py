@@ -440,12 +440,10 @@ def page_options() -> dict[str, Any]:
     from lunaris.core import serving
 
     icon_link = "data:image/svg+xml;base64," + base64.b64encode(moon().encode()).decode()
-    outside = "gradio-app footer:not(.lunaris-footer) { display: none !important; }"  # Gradio confines `css` to the page above its footer
     script = (STATIC / "page.js").read_text(encoding="utf-8")
     return {
         "theme": theme(),
-        "css": css(),
-        "head": f'<link rel="icon" href="{icon_link}"><style>{outside}</style><script>{script}</script>',
+        "head": f'<link rel="icon" href="{icon_link}"><style>{css()}</style><script>{script}</script>',
         "i18n": translations(),
         "max_file_size": MAX_FILE_SIZE,
         "show_error": False,  # the text of an unexpected error is for the log; gr.Error is shown either way

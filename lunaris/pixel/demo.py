@@ -489,7 +489,7 @@ def about_html(about: Mapping[str, Any]) -> str:
     )
     facts = "".join(f"<div><dt>{TEXTS.html(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
     limits = "".join(f"<li>{TEXTS.html(f'limit_{name}', side=side)}</li>" for name in ("size", "words", "mix", "train"))
-    return f'<dl class="lunaris-facts">{facts}</dl><h3>{TEXTS.html("limits")}</h3><ul class="lunaris-limits">{limits}</ul>'
+    return f'<dl class="lunaris-facts">{facts}</dl><h3 class="lunaris-title">{TEXTS.html("limits")}</h3><ul class="lunaris-limits">{limits}</ul>'
 
 
 def card_markdown(card: str) -> str:
