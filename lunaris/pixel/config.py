@@ -59,6 +59,7 @@ class PixelConfig(BaseConfig):
     use_text: bool = option(False, "read prompts")
     text_encoder_config: TextEncoderConfig = option(TextEncoderConfig(), "the text encoder")
     latent_fusion: LatentFusionConfig = option(LatentFusionConfig(), "how latent and text meet")
+    text_gate: bool = option(False, "with a prompt, let the text say which latent numbers still carry something, and draw the others at random")
     head: Literal["mse", "palette", "slot"] = option(
         "mse", "mse (the spec's), palette (a colour index per pixel) or slot (indexed colour: a slot per pixel, a colour per slot)"
     )
@@ -100,6 +101,7 @@ class PixelConfig(BaseConfig):
             input_shape=(16, 16, 4),
             use_text=True,
             text_encoder_config=text,
+            text_gate=True,
             head="slot",
             slots=12,
             norm="group",
@@ -118,6 +120,7 @@ class PixelConfig(BaseConfig):
             input_shape=(16, 16, 4),
             use_text=True,
             text_encoder_config=text,
+            text_gate=True,
             head="slot",
             norm="group",
             palette_size=80,
@@ -176,7 +179,7 @@ class PixelTrainConfig(training.TrainConfig):
 def _indexed_colour(cls: type[PixelTrainConfig], **settings) -> PixelTrainConfig:
     """Settings for the slot head with text. No KL warm-up and a heavier KL: what the prompt says then comes from the prompt, and the
     latent keeps the rest; with the spec's weights the latent learns the shape first and the prompt is ignored for long."""
-    return cls(beta1=0.9, beta=2.0, kl_warmup=0.0, alignment_weight=0.3, clip_norm=5.0, **settings)
+    return cls(beta1=0.9, beta=3.0, kl_warmup=0.0, alignment_weight=0.3, clip_norm=5.0, **settings)
 
 
 Config, TrainConfig = PixelConfig, PixelTrainConfig  # the names every family gives them

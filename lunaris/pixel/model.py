@@ -345,10 +345,13 @@ class LunarCore(nn.Module):
             self.text_encoder = make_text_encoder(config.text_encoder_config, config.latent_dim)
             self.fusion = FUSIONS[config.latent_fusion.type](config.latent_dim)
             self.null = nn.Parameter(torch.zeros(config.latent_dim))
+        if config.use_text and config.text_gate:
+            self.text_gate = nn.Linear(config.latent_dim, config.latent_dim)
+            nn.init.constant_(self.text_gate.bias, -1.0)  # mostly closed: the prompt has to do the work from the first step
 
     @classmethod
     def from_config(cls, config: PixelConfig) -> "LunarCore":
-        options = {name: getattr(config, name) for name in ("text_encoder_config", "head", "palette_size", "slots", "norm", "upsample")}
+        options = {name: getattr(config, name) for name in ("text_encoder_config", "text_gate", "head", "palette_size", "slots", "norm", "upsample")}
         shape = {name: getattr(config, name) for name in ("latent_dim", "filters", "input_shape", "use_text")}
         return cls(**shape, fusion_type=config.latent_fusion.type, **options)
 
@@ -361,6 +364,20 @@ class LunarCore(nn.Module):
     def encode(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b l"], Float[Tensor, "b l"]]:
         """mean and logvar of q(z|x)."""
         return self.encoder(images)
+
+    def posterior(
+        self, mean: Float[Tensor, "b l"], logvar: Float[Tensor, "b l"], text: Float[Tensor, "b l"], prompted: Bool[Tensor, "b 1"]
+    ) -> tuple[Float[Tensor, "b l"], Float[Tensor, "b l"]]:
+        """mean and logvar of what the latent of a picture still carries beside its prompt, for the rows that are `prompted`.
+
+        Training drops prompts, so the encoder has to put kind and colour into z in case it is alone. With a prompt they would be said
+        twice, and a z drawn at random contradicts the prompt: "a red potion" came out in any colour. So the text closes a gate per
+        latent number: z' = g·z + sqrt(1 - g²)·eps, which is N(0, 1) where g is 0, as when sampling.
+        """
+        if not self.config.text_gate:
+            return mean, logvar
+        gate = torch.where(prompted, torch.sigmoid(self.text_gate(text)), 1.0)
+        return gate * mean, (gate.square() * logvar.exp() + 1 - gate.square()).log()
 
     def fuse(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None) -> Float[Tensor, "b l"]:
         """z steered by a text vector, or by the learned 'no prompt' vector; z itself in a model without text."""

@@ -70,14 +70,15 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
     def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         images = batch["images"]
         mean, logvar = model.encode(images)
-        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
         text, alignment = None, None
         if model.config.use_text:
             words = model.text_encoder(batch["tokens"], batch["mask"])
             if config.alignment != "none":
                 alignment = align(config, mean, words, batch["tokens"])
-            keep = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
-            text = torch.where(keep, words, model.null)
+            prompted = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
+            text = torch.where(prompted, words, model.null)
+            mean, logvar = model.posterior(mean, logvar, words, prompted)
+        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
         recon = model.head.nll(model.scores(model.fuse(z, text)), images, config.recon_sigma).mean()
         kl = kl_per_dimension(mean, logvar)  # (b, l)
         total = recon + kl_weight(config, step) * kl.clamp_min(config.free_bits).sum(1).mean()  # KL is never below 0

@@ -142,6 +142,28 @@ def test_unknown_fusion_is_refused():
         LunarCore(fusion_type="gating", use_text=True)
 
 
+def test_text_gate_hands_the_latent_over_to_the_prompt():
+    """Dropped prompts made the encoder put kind and colour into z; a random z then contradicted the prompt, and after 10,000 steps
+    a named colour came out right in 4 of 10 sprites. A closed gate leaves N(0, 1), an open one and a missing prompt leave q(z|x)."""
+    model = core(text_gate=True)
+    mean, logvar, text = torch.randn(3, 16), torch.randn(3, 16), torch.randn(3, 16)
+    prompted = torch.tensor([[True], [False], [True]])
+    with torch.no_grad():
+        model.text_gate.weight.zero_()
+        for bias, expected_mean, expected_logvar in ((-30.0, torch.zeros(16), torch.zeros(16)), (30.0, mean[0], logvar[0])):
+            model.text_gate.bias.fill_(bias)
+            gated = model.posterior(mean, logvar, text, prompted)
+            torch.testing.assert_close(gated[0][0], expected_mean, atol=1e-5, rtol=0)
+            torch.testing.assert_close(gated[1][0], expected_logvar, atol=1e-5, rtol=0)
+            torch.testing.assert_close(gated[0][1], mean[1])
+            torch.testing.assert_close(gated[1][1], logvar[1], atol=1e-5, rtol=1e-5)
+        model.text_gate.bias.zero_()
+        gated = model.posterior(mean, logvar, text, prompted)
+    z = 0.5 * (mean[0] + (logvar[0] / 2).exp() * torch.randn(200_000, 16)) + 0.75**0.5 * torch.randn(200_000, 16)
+    torch.testing.assert_close(gated[0][0], z.mean(0), atol=0.02, rtol=0)
+    torch.testing.assert_close(gated[1][0].exp(), z.var(0), atol=0, rtol=0.02)
+
+
 # --- heads ---------------------------------------------------------------------------------------------------------------------
 
 

@@ -1,0 +1,28 @@
+"""RESULTS.md: each benchmark writes its own part, between its own marks, and leaves the others alone."""
+
+from pathlib import Path
+
+RESULTS = Path(__file__).parent / "RESULTS.md"
+COLUMNS = ("what", "value", "spread over seeds", "n", "wanted", "aim", "baseline")
+
+
+def table(claims: list[dict]) -> str:
+    """The claims as a Markdown table; `wanted` is at least or at most, as the claim says."""
+    lines = [f"| {' | '.join(COLUMNS)} |", "|---" * len(COLUMNS) + "|"]
+    for claim in claims:
+        low, high = claim.get("at_least"), claim.get("at_most")
+        wanted = f">= {low}" if low is not None else f"<= {high}" if high is not None else ""
+        cells = (f"{claim['value']} {claim['unit']}", claim["spread"], claim["n"], wanted, claim["aim"], claim["baseline"])
+        lines.append(f"| {claim['name']} | " + " | ".join("" if cell is None else str(cell) for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bool) -> None:
+    """Print a benchmark's part; with `keep` also put it into RESULTS.md."""
+    text = f"## {title}\n\n`{command}`\n\n{table(claims)}\n"
+    print(text)
+    if keep:
+        begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->\n"
+        old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n\nWritten by the scripts beside this file.\n"
+        before, after = (old.split(begin)[0], old.split(end)[1]) if begin in old else (f"{old}\n", "")
+        RESULTS.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")

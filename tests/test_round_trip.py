@@ -1,0 +1,83 @@
+"""HB-07, C0-2: the notebook trains and publishes, the app's tab and a Space of its own load it, and all three draw the same bytes."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from app_server import App, running_app
+from test_space import running as running_space
+
+from lunaris import pixel
+from lunaris.core import hub, space
+from lunaris.core.images import read_image
+
+ROOT = Path(__file__).parent.parent
+ORDER = ("uma poção azul", 3, 21, 0.6, 1.5)
+
+
+def notebook_code(name: str, first: str, last: str) -> list[str]:
+    """The code cells of a notebook from the one that mentions `first` to the one that mentions `last`, pictures and plots left out."""
+    cells = [
+        "".join(cell["source"])
+        for cell in json.loads((ROOT / "notebooks" / name).read_text("utf-8"))["cells"]
+        if cell["cell_type"] == "code"
+    ]
+    start = next(i for i, cell in enumerate(cells) if first in cell)
+    end = next(i for i, cell in enumerate(cells) if last in cell)
+    assert start < end
+    return [cell for cell in cells[start : end + 1] if "matplotlib" not in cell]
+
+
+@pytest.fixture(scope="module")
+def published(tmp_path_factory, local_hub):
+    """What the notebook's own cells leave behind, run with a few training steps: the folder, and the ref it was published under."""
+    folder = tmp_path_factory.mktemp("notebook")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        patch.setenv("LUNARIS_PRESET", "tiny")
+        patch.setenv("LUNARIS_OUT", str(folder / "my-pixel"))
+        patch.setenv("LUNARIS_REPO_ID", "lunar/round-trip")
+        names: dict = {}
+        knobs, *rest = notebook_code("01_pixel.ipynb", first="PRESET = runtime.preset()", last="hub.push(")
+        exec(compile(knobs, "knobs", "exec"), names)
+        names["TRAIN"] = names["TRAIN"].replace(steps=12, sprites=120, batch_size=16)
+        for cell in rest:
+            exec(compile(cell, "notebook", "exec"), names)
+    return names
+
+
+def sprites(app: App, ref: str) -> np.ndarray:
+    gallery, *_, report = app.call("pixel_generate", *ORDER, ref)
+    assert report["seed"] == ORDER[2]
+    return np.stack([read_image(app.fetch(item["image"])) for item in gallery])
+
+
+def test_notebook_tab_and_space_give_the_same_bytes(published, tmp_path, local_hub):
+    ref = published["REF"]
+    assert ref.startswith("lunar/round-trip@") and published["published"].url
+    prompt, n, seed, temperature, guidance = ORDER
+    expected = pixel.generate(pixel.load(published["folder"]), prompt, n=n, seed=seed, temperature=temperature, guidance=guidance)
+
+    fetched = hub.resolve(ref)  # from the Hub, not the training folder
+    assert fetched != Path(published["folder"]) and hub.weight_hash(fetched) == hub.weight_hash(published["folder"])
+
+    with running_app(tmp_path / "app.log") as app:
+        assert app.call("pixel_load", ref)[0]["weights"] == hub.weight_hash(published["folder"])
+        np.testing.assert_array_equal(sprites(app, ref), expected)
+
+    bundle = space.build("pixel", tmp_path / "space", model_id=ref)
+    assert not list(bundle.rglob("*.safetensors"))  # it brings no weights: what it draws with came from the Hub
+    cache = {"HF_HOME": str(tmp_path / "fresh-cache"), "HF_HUB_OFFLINE": "0", "LUNARIS_MODEL": ref}
+    with running_space(bundle, **local_hub.env | cache) as url:
+        space_app = App(url, None, tmp_path / "app.log")
+        np.testing.assert_array_equal(sprites(space_app, ""), expected)
+
+
+def test_space_that_carries_the_checkpoint_needs_no_hub(published, tmp_path):
+    """The same checkpoint inside the bundle: started alone, with the Hub out of reach, it draws the same bytes."""
+    prompt, n, seed, temperature, guidance = ORDER
+    expected = pixel.generate(pixel.load(published["folder"]), prompt, n=n, seed=seed, temperature=temperature, guidance=guidance)
+    bundle = space.build("pixel", tmp_path / "space", ref=str(published["folder"]))
+    with running_space(bundle, HF_HUB_OFFLINE="1") as url:
+        np.testing.assert_array_equal(sprites(App(url, None, tmp_path / "app.log"), ""), expected)
