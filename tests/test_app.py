@@ -131,11 +131,14 @@ def test_rest_by_name_fills_in_the_defaults(app, model):
     np.testing.assert_array_equal(sprites_of(app, answer), pixel.generate(model, "uma chave azul", seed=4))
 
 
-async def mcp_call(app: App, tool: str, arguments: dict):
+async def mcp_call(app: App, tool: str, arguments: dict, headers: dict | None = None):
     from mcp import ClientSession
     from mcp.client.streamable_http import streamablehttp_client
 
-    async with streamablehttp_client(f"{app.url}/gradio_api/mcp/") as (read, write, _), ClientSession(read, write) as session:
+    async with (
+        streamablehttp_client(f"{app.url}/gradio_api/mcp/", headers=headers) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
         await session.initialize()
         return (await session.list_tools()).tools, await session.call_tool(tool, arguments)
 
@@ -216,6 +219,14 @@ def test_a_checkpoint_on_the_hub_opens_by_id_and_revision(app, own_model, local_
 
 def test_a_folder_on_this_computer_opens_too(app, own_model):
     assert app.call("pixel_load", str(own_model))[0]["weights"] == hub.weight_hash(own_model)
+
+
+@pytest.mark.parametrize("headers", [{"host": "abc.gradio.live"}, {"x-forwarded-for": "8.8.8.8"}])
+def test_mcp_is_no_way_round_for_a_visitor_from_elsewhere(app, own_model, headers):
+    """Gradio's MCP server calls the endpoint from this machine: the visitor's own headers must come along."""
+    _, result = asyncio.run(mcp_call(app, "pixel_load", {"model": str(own_model)}, headers))
+    assert result.isError
+    assert "loads no folders" in result.content[0].text
 
 
 def test_a_server_on_the_network_loads_no_folders_and_says_what_it_does_load(tmp_path, own_model):

@@ -64,16 +64,11 @@ def create_app(families: Sequence[str] | None = None, *, host: str = DEFAULT_HOS
     tabs = {name: build(name) for name in (lunaris.FAMILIES if families is None else families)}
     app = FastAPI(title="Lunaris", version=lunaris.__version__, docs_url=None, redoc_url=None, openapi_url=None)
     app.state.tabs = tabs
-
-    @app.get("/healthz")
-    def healthz() -> dict[str, Any]:
-        return health(tabs)
-
     whole = ui.page(
         {name: ui.broken_tab(tab.error) if tab.error else tab.demo for name, tab in tabs.items()},
         {name: tab.title for name, tab in tabs.items()},
     )
-    gr.mount_gradio_app(app, whole, path="/", server_name=host, server_port=port, **ui.page_options())
+    gr.mount_gradio_app(app, whole, path="/", server_name=host, server_port=port, **ui.page_options(lambda: health(tabs)))
     whole.has_launched = True  # only `launch` says so, and without it Gradio lets callers name any file as their upload
     if whole.mcp_server_obj:
         # Otherwise the Host header of the first call would decide where this server sends every MCP call.
@@ -151,13 +146,18 @@ class _TooLarge(Exception):
     pass
 
 
-def app_kwargs() -> dict[str, Any]:
-    """FastAPI arguments for Gradio's own app: a bound on the request body; 404, 422 and one sentence instead of 500 and a traceback."""
+def app_kwargs(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """FastAPI arguments for Gradio's own app: /healthz, a bound on the request body, and 404, 422 and one sentence where Gradio
+    would answer 500 and log a traceback."""
     from fastapi.exceptions import RequestValidationError
     from gradio.route_utils import FnIndexInferError
     from starlette.middleware import Middleware
     from starlette.requests import Request
     from starlette.responses import JSONResponse
+    from starlette.routing import Route
+
+    def answer_health(request: Request) -> JSONResponse:
+        return JSONResponse(healthz())
 
     def no_endpoint(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": "no such endpoint; GET /gradio_api/info lists them"}, 404)
@@ -177,7 +177,11 @@ def app_kwargs() -> dict[str, Any]:
 
     refusals = (RequestValidationError, TypeError, ValueError, RecursionError)  # the last: JSON nested a thousand deep
     handlers = {FnIndexInferError: no_endpoint, LookupError: lookup, **dict.fromkeys(refusals, malformed), Exception: unexpected}
-    return {"exception_handlers": handlers, "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE)]}
+    return {
+        "routes": [Route("/healthz", answer_health)],
+        "exception_handlers": handlers,
+        "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE)],
+    }
 
 
 # --- python app.py ---------------------------------------------------------------------------------------------------------------

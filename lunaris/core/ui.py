@@ -435,8 +435,8 @@ def _render(demo: "gr.Blocks | str") -> None:
         demo.render()
 
 
-def page_options() -> dict[str, Any]:
-    """What both `Blocks.launch` and `mount_gradio_app` take: look, words, script, limits, MCP."""
+def page_options(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What both `Blocks.launch` and `mount_gradio_app` take: look, words, script, limits, MCP. `healthz` says what /healthz answers."""
     from lunaris.core import serving
 
     icon_link = "data:image/svg+xml;base64," + base64.b64encode(moon().encode()).decode()
@@ -451,11 +451,12 @@ def page_options() -> dict[str, Any]:
         "run_history": False,
         "mcp_server": importlib.util.find_spec("mcp") is not None,
         "ssr_mode": False,
-        "app_kwargs": serving.app_kwargs(),
+        "app_kwargs": serving.app_kwargs(healthz),
     }
 
 
 def launch(demo: "gr.Blocks", **options: Any) -> Any:
     """One family's demo on a page of its own: what its Space and its notebook run. `options` go to `gr.Blocks.launch`."""
     whole = page({"demo": demo}, {})
-    return whole.launch(**{**page_options(), "state_session_capacity": whole.state_session_capacity, **options})
+    standard = page_options(lambda: {"status": "ok", "version": lunaris.__version__})
+    return whole.launch(**{**standard, "state_session_capacity": whole.state_session_capacity, **options})

@@ -229,7 +229,7 @@ def test_contrast_is_measured_as_wcag_says():
 
 
 def test_nothing_of_the_page_names_another_server():
-    options = ui.page_options()
+    options = ui.page_options(dict)
     page = options["head"] + ui.header() + ui.footer() + ui.theme()._get_theme_css()
     addresses = re.findall(r"(?:https?:)?//[a-z0-9.-]+\.[a-z]{2,}[^\s\"')]*", page)
     assert set(addresses) <= {"http://www.w3.org/2000/svg"}  # the name of the SVG format, not a request
