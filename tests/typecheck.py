@@ -1,4 +1,4 @@
-"""The checker that runs over lunaris' annotations in every test (pyproject.toml): beartype, with an int welcome where a float is asked for."""
+"""The checker that runs over lunaris' annotations in every test (pyproject.toml): beartype, an int being welcome as a float."""
 
 from beartype import BeartypeConf, beartype
 

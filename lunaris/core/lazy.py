@@ -1,4 +1,4 @@
-"""A package's public names, imported when they are used: `from lunaris.pixel import LunarCore` loads torch, `import lunaris.pixel` does not.
+"""A package's public names, imported on use: `from lunaris.pixel import LunarCore` loads torch, `import lunaris.pixel` does not.
 
 The usual module-level `__getattr__` is not enough here: a family has both a file train.py and a function train, and importing the file
 makes Python put the module over the function. So the package takes a module type that keeps such names for the functions.

@@ -148,7 +148,13 @@ def preset(*, announce: bool = True) -> str:
         hardware = detect_hardware()
         gpu_gb = max((gpu.memory_total for gpu in hardware.cuda_devices), default=0) / GIB
         chosen = "full" if gpu_gb >= 6 else "small" if gpu_gb or hardware.has_mps else "tiny"
-        reason = f"on {hardware.cuda_devices[0].name}" if gpu_gb else "on Apple MPS" if hardware.has_mps else "no GPU found, so minutes on the CPU"
+        reason = (
+            f"on {hardware.cuda_devices[0].name}"
+            if gpu_gb
+            else "on Apple MPS"
+            if hardware.has_mps
+            else "no GPU found, so minutes on the CPU"
+        )
     if announce:
         print(f"preset: {chosen} ({reason}; set LUNARIS_PRESET to tiny, small or full to choose)")
     return chosen

@@ -23,7 +23,7 @@ class BpeTokenizer:
 
     @classmethod
     def train(cls, texts: Iterable[str], *, vocab_size: int, fold: bool = False, special_tokens: Sequence[str] = ()) -> "BpeTokenizer":
-        """A tokenizer of at most `vocab_size` entries (at least 256 bytes + specials) learned from `texts`; the same texts give the same one."""
+        """A tokenizer of at most `vocab_size` entries (256 bytes, the specials, merges) from `texts`; the same texts give the same one."""
         specials = [PAD, UNK, *special_tokens]
         least = 256 + len(specials)
         if vocab_size < least:

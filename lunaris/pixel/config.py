@@ -59,7 +59,7 @@ class PixelConfig(BaseConfig):
     use_text: bool = option(False, "read prompts")
     text_encoder_config: TextEncoderConfig = option(TextEncoderConfig(), "the text encoder")
     latent_fusion: LatentFusionConfig = option(LatentFusionConfig(), "how latent and text meet")
-    text_gate: bool = option(False, "with a prompt, let the text say which latent numbers still carry something, and draw the others at random")
+    text_gate: bool = option(False, "the prompt says which latent numbers still carry something; the others are drawn at random")
     head: Literal["mse", "palette", "slot"] = option(
         "mse", "mse (the spec's), palette (a colour index per pixel) or slot (indexed colour: a slot per pixel, a colour per slot)"
     )

@@ -11,6 +11,8 @@ null          learned vector that stands in for t when there is no prompt; also 
 Pictures in the model are in [0, 1]; with four channels RGB is premultiplied by alpha, so that invisible colour costs nothing.
 """
 
+import dataclasses
+import json
 import math
 from pathlib import Path
 
@@ -351,9 +353,7 @@ class LunarCore(nn.Module):
 
     @classmethod
     def from_config(cls, config: PixelConfig) -> "LunarCore":
-        options = {name: getattr(config, name) for name in ("text_encoder_config", "text_gate", "head", "palette_size", "slots", "norm", "upsample")}
-        shape = {name: getattr(config, name) for name in ("latent_dim", "filters", "input_shape", "use_text")}
-        return cls(**shape, fusion_type=config.latent_fusion.type, **options)
+        return cls(**{f.name: getattr(config, f.name) for f in dataclasses.fields(config)})
 
     @property
     def device(self) -> torch.device:
@@ -472,8 +472,6 @@ def interpolation(first: Float[Tensor, "l"], last: Float[Tensor, "l"], steps: in
 
 def save(model: LunarCore, folder: str | Path, *, card: str = "", dtype: torch.dtype | None = None) -> Path:
     """The model as a checkpoint folder: model.safetensors, config.json, tokenizer and word list when it reads text."""
-    import json
-
     from lunaris.core import hub
 
     files = {"README.md": card} if card else {}
@@ -488,8 +486,6 @@ def load(ref: str | Path, *, revision: str | None = None, device: str = "cpu") -
 
     Raises HubError, FileNotFoundError or ValueError with one sentence; a missing, surplus or misshapen weight is an error.
     """
-    import json
-
     from lunaris.core import hub
     from lunaris.core.runtime import get_optimal_device
 
