@@ -109,6 +109,7 @@ def main() -> None:
     parser.add_argument("--model", default="pixel-16", help="folder, bundled name or owner/name[@revision]")
     parser.add_argument("--quick", action="store_true", help="under a minute: fewer prompts, one seed")
     parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
+    parser.add_argument("--card", action="store_true", help="also put the shares on the checkpoint's card")
     args = parser.parse_args()
     torch.set_num_threads(1)
     model = pixel.load(args.model)
@@ -150,6 +151,9 @@ def main() -> None:
         return
     title, command = "LunarisCore: does it draw what was asked?", f"python benchmarks/pixel_prompts.py --model {args.model}"
     results.publish("pixel_prompts", title, command, claims, keep=not args.quick)
+    if args.card:
+        shares = {f"prompts drawn right, {c['name'].removesuffix(', both')}": c["value"] for c in claims if c["name"].endswith(", both")}
+        results.add_to_card(args.model, shares, command)
 
 
 if __name__ == "__main__":

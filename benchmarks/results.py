@@ -1,6 +1,12 @@
 """RESULTS.md: each benchmark writes its own part, between its own marks, and leaves the others alone."""
 
+import sys
 from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from lunaris.core import hub
+from lunaris.core.card import join_card, parse_card, validate_card
 
 RESULTS = Path(__file__).parent / "RESULTS.md"
 COLUMNS = ("what", "value", "spread over seeds", "n", "wanted", "aim", "baseline")
@@ -26,3 +32,19 @@ def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bo
         old = RESULTS.read_text(encoding="utf-8") if RESULTS.exists() else "# Results\n\nWritten by the scripts beside this file.\n"
         before, after = (old.split(begin)[0], old.split(end)[1]) if begin in old else (f"{old}\n", "")
         RESULTS.write_text(f"{before}{begin}{text}{end}{after}", encoding="utf-8")
+
+
+def add_to_card(ref: str, numbers: dict[str, float], command: str) -> None:
+    """Put measured numbers on the card of a local checkpoint: into its table and its model-index, replacing earlier ones of the name."""
+    path = hub.resolve(ref) / "README.md"
+    front, body = parse_card(path.read_text(encoding="utf-8"))
+    metrics = front["model-index"][0]["results"][0]["metrics"]
+    metrics[:] = [metric for metric in metrics if metric["name"] not in numbers]
+    metrics += [{"type": "-".join(name.replace(",", "").split()), "name": name, "value": value} for name, value in numbers.items()]
+    lines = [line for line in body.split("\n") if not line.startswith(tuple(f"| {name} |" for name in numbers)) and command not in line]
+    end = max(i for i, line in enumerate(lines) if line.startswith("|"))
+    rows = [f"| {name} | {value:g} |" for name, value in numbers.items()]
+    lines[end + 1 : end + 1] = [*rows, "", f"The shares come from `{command}`; benchmarks/RESULTS.md has their spread and baselines."]
+    text = join_card(front, "\n".join(lines))
+    validate_card(text)
+    path.write_text(text, encoding="utf-8")
