@@ -87,6 +87,18 @@ def test_hub_dataset_reads_image_caption_and_class_label(monkeypatch):
         read_hub_dataset("someone/sprites", side=SIDE)
 
 
+def test_hub_dataset_pushed_by_the_real_client_is_read_back(fresh_hub, monkeypatch, tmp_path):
+    """PX-21: datasets.push_to_hub -> the local Hub -> load_source, picture for picture."""
+    import datasets
+
+    made = drawn(4)
+    table = datasets.Dataset.from_dict({"image": [Image.fromarray(i) for i in made.images], "caption": made.captions})
+    table.cast_column("image", datasets.Image()).push_to_hub("lunar/sprites")
+    monkeypatch.setattr(datasets.config, "HF_DATASETS_CACHE", tmp_path)
+    found = load_source("lunar/sprites", side=SIDE, split="all")
+    assert np.array_equal(found.images, made.images) and found.captions == tuple(made.captions)
+
+
 def test_hub_dataset_that_cannot_be_had_is_one_sentence(monkeypatch):
     import datasets
 
