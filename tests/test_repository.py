@@ -227,7 +227,7 @@ def test_everything_the_code_imports_is_declared():
 
 # --- what may be in the repository -----------------------------------------------------------------------------------------------
 
-TOP_FOLDERS = {".ci", ".github", "checkpoints", "docs", "lunaris", "notebooks", "spaces", "tests"}
+TOP_FOLDERS = {".ci", ".github", "benchmarks", "checkpoints", "docs", "lunaris", "notebooks", "spaces", "tests"}
 TOP_FILES = {".gitignore", ".pre-commit-config.yaml", "CREDITS.md", "LICENSE", "README.md", "app.py", "pyproject.toml"}
 TOP_FILES |= {"requirements.txt", "requirements-dev.txt"}
 
@@ -310,7 +310,8 @@ def test_precommit_checks_what_these_tests_check():
 
 def uncredited(card: str, checkpoint: str, credits: str) -> set[str]:
     """The data sources that a checkpoint's card names and that have no row for this checkpoint in the credits."""
-    sources = set(re.findall(r"source `([^`]+)`", card.partition("## Data and licences")[2].partition("\n## ")[0])) or {"no source at all"}
+    section = card.partition("## Data and licences")[2].partition("Licence of the weights")[0].partition("\n## ")[0]
+    sources = set(re.findall(r"`([^`]+)`", section)) or {"no source at all"}
     rows = [line for line in credits.splitlines() if line.startswith("|") and f"`checkpoints/{checkpoint}`" in line]
     return {source for source in sources if not any(f"`{source}`" in row.split("|")[1] for row in rows)}
 
