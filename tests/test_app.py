@@ -335,6 +335,24 @@ def test_the_sentence_is_in_the_language_of_the_caller(app):
         app.call("pixel_generate", *order(n=65), language="pt-BR,en;q=0.5")
 
 
+@pytest.mark.parametrize(
+    ("ref", "sentence"),
+    [
+        (
+            "lunar/no-such-repo",
+            "^não há pasta lunar/no-such-repo aqui, e o Hub não tem o modelo lunar/no-such-repo, ou ele é privado; confira o nome",
+        ),
+        (
+            "no-such-model",
+            "^não há pasta nem checkpoint incluído chamado 'no-such-model'; dê um incluído (.*), uma pasta ou dono/nome no Hub$",
+        ),
+    ],
+)
+def test_a_checkpoint_that_does_not_exist_is_told_in_portuguese_too(app, ref, sentence):
+    with pytest.raises(Refused, match=sentence):
+        app.call("pixel_load", ref, language="pt-BR")
+
+
 @pytest.mark.parametrize("steps", [1, 33, "4", None, 2.5])
 def test_steps_out_of_range_are_one_sentence(app, steps):
     with pytest.raises(Refused, match="steps must be a whole number from 2 to 32"):

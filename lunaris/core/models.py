@@ -52,7 +52,7 @@ class ModelCache:
             folder = hub.resolve(ref, folders=folders) if known is None or refresh or _stamp(known.folder) is None else known.folder
             stamp = _stamp(folder)
             if known is None or (known.folder, known.stamp) != (folder, stamp):
-                model = load(folder)
+                model = _load(load, folder, ref)
                 known = Loaded(model, folder, stamp or (0, 0), hub.weight_hash(folder), size_of(model))
             self._put(key, known)
             return known
@@ -69,6 +69,17 @@ class ModelCache:
             while len(self._entries) > 1 and sum(entry.size for entry in self._entries.values()) > self.budget:
                 old, _ = self._entries.popitem(last=False)
                 self._loading.pop(old, None)
+
+
+def _load(load: Callable[[Path], Any], folder: Path, ref: str) -> Any:
+    """load(folder), its errors in terms of the ref: a visitor has nothing to learn from where this computer keeps its downloads."""
+    try:
+        return load(folder)
+    except (ValueError, FileNotFoundError) as error:
+        if str(folder) not in str(error):
+            raise
+        kind = FileNotFoundError if isinstance(error, FileNotFoundError) else ValueError
+        raise kind(str(error).replace(str(folder), ref)) from error
 
 
 def _stamp(folder: Path) -> tuple[int, int] | None:

@@ -9,8 +9,10 @@ import functools
 import html
 import importlib.util
 import logging
+import os
 import re
 import secrets
+import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -149,6 +151,21 @@ _PHRASES = (
     (r" must be one of ", " deve ser um destes: "),
     (r" must be ", " deve ser "),
     (r" must stay within ", " deve ficar até "),
+    (r"^no folder and no bundled checkpoint (\S+); give ", r"não há pasta nem checkpoint incluído chamado \1; dê "),
+    (r"^no folder (\S+) here, and ", r"não há pasta \1 aqui, e "),
+    (r"^no folder (\S+); give ", r"não há pasta \1; dê "),
+    (r"^a ref may not contain '\.\.'", "uma referência não pode conter '..'"),
+    (r"; give the whole path of the folder", "; dê o caminho completo da pasta"),
+    (r"a bundled one \(([^)]*)\), a folder, or owner/name on the Hub", r"um incluído (\1), uma pasta ou dono/nome no Hub"),
+    (r"the Hub has no model (\S+), or it is private and this account may not see it", r"o Hub não tem o modelo \1, ou ele é privado"),
+    (r"; check the name, or log in with ", "; confira o nome, ou entre com "),
+    (
+        r"the Hub has no such revision of model (\S+); check the tag, branch or commit id",
+        r"o Hub não tem essa revisão do modelo \1; confira a tag ou o commit",
+    ),
+    (r"the Hub did not answer within (\S+ s) for model ([^;]+)", r"o Hub não respondeu em \1 sobre o modelo \2"),
+    (r"the Hub cannot be reached for model (\S+) \(.*\)", r"o Hub não pôde ser alcançado para o modelo \1"),
+    (r"; check the network(, or raise LUNARIS_HUB_TIMEOUT)?", "; confira a rede"),
     (r"\bboth prompts must say something, got an empty one", "os dois textos precisam dizer algo, e veio um vazio"),
     (
         r"this checkpoint was trained without text, so it takes no prompt; leave the prompt empty or load another one",
@@ -267,6 +284,52 @@ def check_files(value: Any) -> None:
     if isinstance(value, (list, tuple)):
         for item in value:
             check_files(item)
+
+
+# --- what handlers share ----------------------------------------------------------------------------------------------------------
+
+
+def serves_only_this_machine(request: "gr.Request | None") -> bool:
+    """Whether whoever asks sits at this computer, so that naming its folders is no secret to them.
+
+    On a Space, on a server that listens to the network, through a tunnel or a proxy: no.
+    """
+    if os.environ.get("SPACE_ID") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1").strip() not in ("127.0.0.1", "::1", "localhost", ""):
+        return False
+    if request is None:
+        return True  # called from Python
+    headers = request.headers
+    name = re.sub(r":\d+$", "", headers.get("host", ""))
+    forwarded = any(key in headers for key in ("x-forwarded-for", "x-forwarded-host", "forwarded"))
+    near = request.client is not None and request.client.host in ("127.0.0.1", "::1")
+    return near and not forwarded and name in ("127.0.0.1", "[::1]", "localhost")
+
+
+def whole(value: Any) -> Any:
+    """JSON knows one kind of number: 16.0 is the whole number 16. What is not whole is left for the check to refuse."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def slug(prompt: str) -> str:
+    """A file name's worth of a prompt: "Poção vermelha!" is pocao-vermelha."""
+    plain = unicodedata.normalize("NFKD", prompt.lower()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "sprite"
+
+
+def keep(name: str, data: bytes) -> str:
+    """`data` as a file in Gradio's cache, from where it is served and swept after an hour or two; equal data is one file."""
+    from gradio.processing_utils import hash_bytes
+    from gradio.utils import get_upload_folder
+
+    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / name
+    if path.is_file():
+        path.touch()  # it is wanted again, so it starts its hour anew
+        return str(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    half = path.with_name(f".{name}.{secrets.token_hex(4)}")
+    half.write_bytes(data)
+    half.replace(path)  # another visitor's equal picture is never seen half-written
+    return str(path)
 
 
 # --- theme -----------------------------------------------------------------------------------------------------------------------

@@ -12,9 +12,7 @@ import logging
 import math
 import os
 import re
-import secrets
 import time
-import unicodedata
 import zipfile
 from collections.abc import Mapping
 from dataclasses import fields
@@ -162,6 +160,7 @@ TEXTS = ui.Texts(
             "this server loads no folders: give the name of a bundled checkpoint ({names}) or owner/name[@revision]",
             "este servidor não carrega pastas: dê o nome de um checkpoint incluído ({names}) ou dono/nome[@revisão]",
         ),
+        "duplicate": ("Duplicate this Space", "Duplicar este Space"),
         "loaded": ("{ref} is in use.", "{ref} está em uso."),
     },
 )
@@ -198,28 +197,12 @@ def bundled_refs() -> list[str]:
     return [name for name, folder in hub.bundled().items() if hub.load_config(folder).get("family") == FAMILY]
 
 
-def serves_only_this_machine(request: gr.Request | None) -> bool:
-    """Whether whoever asks sits at this computer, so that naming its folders is no secret to them.
-
-    On a Space, on a server that listens to the network, through a tunnel or a proxy: no.
-    """
-    if os.environ.get("SPACE_ID") or os.environ.get("GRADIO_SERVER_NAME", "127.0.0.1").strip() not in ("127.0.0.1", "::1", "localhost", ""):
-        return False
-    if request is None:
-        return True  # called from Python
-    headers = request.headers
-    name = re.sub(r":\d+$", "", headers.get("host", ""))
-    forwarded = any(key in headers for key in ("x-forwarded-for", "x-forwarded-host", "forwarded"))
-    near = request.client is not None and request.client.host in ("127.0.0.1", "::1")
-    return near and not forwarded and name in ("127.0.0.1", "[::1]", "localhost")
-
-
 def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) -> models.Loaded:
     """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one."""
     if not isinstance(ref, str):
         raise ConfigError(f"model must be a text, got {str(ref)[:40]!r}; try '{CHECKPOINT}'")
     ref = ref.strip() or default_ref()
-    folders = ref == default_ref() or serves_only_this_machine(request)
+    folders = ref == default_ref() or ui.serves_only_this_machine(request)
     if not folders and ref.startswith(("/", ".", "~")):
         raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(bundled_refs())))
     return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
@@ -267,20 +250,20 @@ def pixel_generate(
     from lunaris.core.images import grid, png_bytes
     from lunaris.pixel import generate_request, unknown_words
 
-    order = PixelRequest(prompt=prompt, n=whole(n), seed=whole(seed), temperature=temperature, guidance=guidance)
+    order = PixelRequest(prompt=prompt, n=ui.whole(n), seed=ui.whole(seed), temperature=temperature, guidance=guidance)
     loaded = model_for(model, request)
     started = time.perf_counter()
     images = generate_request(loaded.model, order)
     seconds = time.perf_counter() - started
-    names = [f"{slug(order.prompt)}-{order.seed + i}.png" for i in range(order.n)]
+    names = [f"{ui.slug(order.prompt)}-{order.seed + i}.png" for i in range(order.n)]
     files = dict(zip(names, map(png_bytes, images), strict=True))
-    pictures = [(keep(name, data), f"{i + 1} · {order.seed + i}") for i, (name, data) in enumerate(files.items())]
-    stem = f"{slug(order.prompt)}-{order.seed}"
+    pictures = [(ui.keep(name, data), f"{i + 1} · {order.seed + i}") for i, (name, data) in enumerate(files.items())]
+    stem = f"{ui.slug(order.prompt)}-{order.seed}"
     sheet = png_bytes(grid(images))
     report = {**order.to_dict(), "seconds": round(seconds, 3), **origin(loaded, model)}
     if order.prompt.strip():
         report["unknown_words"] = unknown_words(loaded.model, order.prompt)
-    return pictures, keep(f"{stem}-sheet.png", sheet), keep(f"{stem}.zip", archive(files, images, sheet)), report
+    return pictures, ui.keep(f"{stem}-sheet.png", sheet), ui.keep(f"{stem}.zip", archive(files, images, sheet)), report
 
 
 @ui.friendly
@@ -310,13 +293,13 @@ def pixel_interpolate_prompts(
     """
     from lunaris.pixel import interpolate_prompts
 
-    ends = [PixelRequest(prompt=p, n=1, seed=whole(seed), temperature=temperature, guidance=guidance) for p in (first, last)]
+    ends = [PixelRequest(prompt=p, n=1, seed=ui.whole(seed), temperature=temperature, guidance=guidance) for p in (first, last)]
     loaded, steps = model_for(model, request), checked_steps(steps)
     started = time.perf_counter()
     order = {"steps": steps, "seed": ends[0].seed, "temperature": ends[0].temperature, "guidance": ends[0].guidance}
     images = interpolate_prompts(loaded.model, ends[0].prompt, ends[1].prompt, **order)
     report = {"first": ends[0].prompt, "last": ends[1].prompt, **order, "seconds": round(time.perf_counter() - started, 3)}
-    return morph_files(images, f"{slug(first)}-to-{slug(last)}-{ends[0].seed}", {**report, **origin(loaded, model)})
+    return morph_files(images, f"{ui.slug(first)}-to-{ui.slug(last)}-{ends[0].seed}", {**report, **origin(loaded, model)})
 
 
 @ui.friendly
@@ -358,14 +341,9 @@ def pixel_load(model: str = "", request: gr.Request | None = None, progress: gr.
     return describe(model.strip() or default_ref(), loaded.folder)
 
 
-def whole(value: Any) -> Any:
-    """JSON knows one kind of number: 16.0 is the whole number 16. What is not whole is left for the check to refuse."""
-    return int(value) if isinstance(value, float) and value.is_integer() else value
-
-
 def checked_steps(steps: Any) -> int:
     low, high = MORPH_STEPS
-    steps = whole(steps)
+    steps = ui.whole(steps)
     if isinstance(steps, bool) or not isinstance(steps, int) or not low <= steps <= high:
         raise ConfigError(f"steps must be a whole number from {low} to {high}, got {str(steps)[:40]}; try 10")
     return steps
@@ -387,28 +365,6 @@ def origin(loaded: models.Loaded, ref: str) -> dict[str, Any]:
 
 
 # --- files -----------------------------------------------------------------------------------------------------------------------
-
-
-def slug(prompt: str) -> str:
-    """A file name's worth of a prompt: "Poção vermelha!" is pocao-vermelha."""
-    plain = unicodedata.normalize("NFKD", prompt.lower()).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "sprite"
-
-
-def keep(name: str, data: bytes) -> str:
-    """`data` as a file in Gradio's cache, from where it is served and swept after an hour or two; equal data is one file."""
-    from gradio.processing_utils import hash_bytes
-    from gradio.utils import get_upload_folder
-
-    path = Path(get_upload_folder()).resolve() / hash_bytes(data) / name
-    if path.is_file():
-        path.touch()  # it is wanted again, so it starts its hour anew
-        return str(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    half = path.with_name(f".{name}.{secrets.token_hex(4)}")
-    half.write_bytes(data)
-    half.replace(path)  # another visitor's equal picture is never seen half-written
-    return str(path)
 
 
 def archive(files: Mapping[str, bytes], images: "np.ndarray", sheet: bytes) -> bytes:
@@ -442,9 +398,9 @@ def morph_files(images: "np.ndarray", stem: str, report: dict[str, Any]) -> tupl
     """What both morphs answer: GIF, frames, strip, report."""
     from lunaris.core.images import grid, png_bytes
 
-    frames = [(keep(f"{stem}-{i + 1:02}.png", png_bytes(image)), str(i + 1)) for i, image in enumerate(images)]
+    frames = [(ui.keep(f"{stem}-{i + 1:02}.png", png_bytes(image)), str(i + 1)) for i, image in enumerate(images)]
     strip = png_bytes(grid(images, columns=len(images)))
-    return keep(f"{stem}.gif", gif_bytes(images)), frames, keep(f"{stem}-strip.png", strip), report
+    return ui.keep(f"{stem}.gif", gif_bytes(images)), frames, ui.keep(f"{stem}-strip.png", strip), report
 
 
 # --- about the model -------------------------------------------------------------------------------------------------------------
@@ -489,7 +445,8 @@ def about_html(about: Mapping[str, Any]) -> str:
     )
     facts = "".join(f"<div><dt>{TEXTS.html(name)}</dt><dd>{value}</dd></div>" for name, value in rows)
     limits = "".join(f"<li>{TEXTS.html(f'limit_{name}', side=side)}</li>" for name in ("size", "words", "mix", "train"))
-    return f'<dl class="lunaris-facts">{facts}</dl><h3 class="lunaris-title">{TEXTS.html("limits")}</h3><ul class="lunaris-limits">{limits}</ul>'
+    title = f'<h3 class="lunaris-title">{TEXTS.html("limits")}</h3>'
+    return f'<dl class="lunaris-facts">{facts}</dl>{title}<ul class="lunaris-limits">{limits}</ul>'
 
 
 def card_markdown(card: str) -> str:
@@ -511,7 +468,7 @@ def show(selector: str) -> str:
 
 
 # What a result says about itself. A template that the browser fills in, so that REST and MCP get the plain values.
-REPORT = """${!value ? "" : `<p class="lunaris-report">
+REPORT = """${!value ? "" : `<p class="lunaris-report" role="status">
   <b>${value.n ? `${value.n} sprite${value.n > 1 ? "s" : ""}` : `${value.steps} [frames]`}</b>
   ${"seed" in value ? `<span>seed <b>${value.seed}</b></span>` : ""}
   <span>${value.seconds.toFixed(2)} s</span><span>${value.side}×${value.side}</span>
@@ -548,7 +505,8 @@ def word_chips() -> str:
     from lunaris.pixel.sprites import word_lists
 
     blocks = []
-    for language, lists in zip(ui.LANGUAGES, word_lists().values(), strict=True):
+    lists_of = word_lists()
+    for language, lists in (("en", lists_of["en"]), ("pt-BR", lists_of["pt"])):
         for group in ("colours", "kinds", "sizes", "styles"):
             # an English adjective stands before its noun, a Portuguese one after it
             where = "before" if language == "en" and group != "kinds" else "after"
@@ -590,7 +548,7 @@ def chosen(items: list[dict], index: int) -> tuple[str, str, str]:
     item = items[index]
     path = Path(item["image"]["path"])
     data = path.read_bytes()
-    large = keep(f"{path.stem}-x{SCALE}.png", png_bytes(upscale(read_image(data), SCALE)))
+    large = ui.keep(f"{path.stem}-x{SCALE}.png", png_bytes(upscale(read_image(data), SCALE)))
     return selected_html(path.name, data, item.get("caption") or ""), str(path), large
 
 
@@ -609,7 +567,7 @@ def build_demo() -> gr.Blocks:
         for button, target in ((created["to_first"], morphed["first"]), (created["to_last"], morphed["last"])):
             button.click(send_to_morph, created["png"], [target, tabs, morphed["tabs"]], api_visibility="private")
         if os.environ.get("SPACE_ID"):
-            gr.DuplicateButton()
+            gr.DuplicateButton(TEXTS("duplicate"))
     return demo
 
 
@@ -801,7 +759,7 @@ def model_tab(active: gr.Textbox, ref: str) -> None:
         picker = gr.Textbox(
             ref,
             label=TEXTS("picker"),
-            info=TEXTS("picker_info_local" if serves_only_this_machine(None) else "picker_info"),
+            info=TEXTS("picker_info_local" if ui.serves_only_this_machine(None) else "picker_info"),
             max_lines=1,
             max_length=200,
             elem_id="pixel-picker",
@@ -833,8 +791,10 @@ def describe_without_network(ref: str) -> dict[str, Any] | None:
     if ref not in bundled_refs() and not Path(ref).is_dir():
         return None
     try:
-        return describe(ref, hub.resolve(ref))
-    except (ValueError, OSError) as error:
+        about = describe(ref, hub.resolve(ref))
+        about_html(about)
+        return about
+    except (ValueError, OSError, LookupError, TypeError) as error:
         log.warning("%s cannot be described: %s", ref, error)
         return None
 

@@ -96,6 +96,16 @@ def test_what_one_loaded_from_a_folder_is_no_answer_to_one_who_may_not(tmp_path,
         cache.get("test", ref, loads, folders=False)
 
 
+def test_a_failed_load_is_told_by_the_ref_not_by_where_its_files_lie(tmp_path, fresh_hub):
+    hub.push(checkpoint(tmp_path / "a"), "lunar/toy", token="hf_local_write")
+
+    def refuse(folder):
+        raise ValueError(f"{folder}/model.safetensors lacks weight 'x'")
+
+    with pytest.raises(ValueError, match="^lunar/toy/model.safetensors lacks weight 'x'$"):
+        models.ModelCache(10_000).get("test", "lunar/toy", refuse)
+
+
 def test_a_hub_ref_is_looked_up_again_only_on_refresh(tmp_path, loads, fresh_hub):
     cache = models.ModelCache(10_000)
     hub.push(checkpoint(tmp_path / "a", 1.0), "lunar/toy", token="hf_local_write")

@@ -4,6 +4,7 @@ import inspect
 import logging
 import re
 import string
+from pathlib import Path
 
 import gradio as gr
 import pytest
@@ -192,6 +193,48 @@ def test_a_file_that_was_not_uploaded_is_refused_wherever_it_hides(uploads, path
     (uploads / "link").symlink_to("/etc/passwd")
     with pytest.raises(ui.UploadError, match="must be uploaded"):
         ui.check_files(wrap({"path": path.format(uploads=uploads)}))
+
+
+# --- what handlers share ----------------------------------------------------------------------------------------------------------
+
+
+def local_request(host: str) -> gr.Request:
+    return gr.Request(headers={"host": host}, client={"host": "127.0.0.1", "port": 5000})
+
+
+def test_numbers_that_json_wrote_as_decimals_are_whole_numbers():
+    assert ui.whole(16.0) == 16
+    assert isinstance(ui.whole(16.0), int)
+    assert ui.whole(16.5) == 16.5
+    assert ui.whole("16") == "16"
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a red potion", "a-red-potion"),
+        ("Poção Vermelha!", "pocao-vermelha"),
+        ("", "sprite"),
+        ("../../etc", "etc"),
+        ("日本", "sprite"),
+        ("x" * 99, "x" * 40),
+    ],
+)
+def test_a_prompt_becomes_a_plain_file_name(prompt, name):
+    assert ui.slug(prompt) == name
+
+
+def test_a_file_is_kept_once_and_never_seen_half_written(uploads):
+    first, again = ui.keep("a.png", b"data"), ui.keep("a.png", b"data")
+    assert first == again
+    assert Path(first).read_bytes() == b"data"
+    assert ui.keep("a.png", b"other") != first
+    assert not [path for path in uploads.rglob(".*")]
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "localhost"])
+def test_a_visitor_at_this_computer_may_load_folders(host):
+    assert ui.serves_only_this_machine(local_request(host))
 
 
 # --- look ------------------------------------------------------------------------------------------------------------------------

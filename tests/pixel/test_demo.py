@@ -44,11 +44,6 @@ def own_model(tmp_path):
 # --- who may name a folder -------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1:7860", "localhost:7860", "[::1]:7860", "localhost"])
-def test_a_visitor_at_this_computer_may_load_folders(host):
-    assert demo.serves_only_this_machine(request_from(host=host))
-
-
 @pytest.mark.parametrize(
     ("env", "request_"),
     [
@@ -67,7 +62,7 @@ def test_a_visitor_at_this_computer_may_load_folders(host):
 def test_a_visitor_from_elsewhere_may_not(env, request_, monkeypatch, cache, own_model):
     for name, value in env.items():
         monkeypatch.setenv(name, value)
-    assert not demo.serves_only_this_machine(request_)
+    assert not ui.serves_only_this_machine(request_)
     with pytest.raises(ConfigError, match="this server loads no folders: give the name of a bundled checkpoint"):
         demo.model_for(str(own_model), request_)
 
@@ -193,37 +188,7 @@ def test_a_checkpoint_is_described_from_its_files(uploads, own_model, cache):
     assert "16×16" in markup  # PX-22: the limits name the size
 
 
-def test_numbers_that_json_wrote_as_decimals_are_whole_numbers():
-    assert demo.whole(16.0) == 16
-    assert isinstance(demo.whole(16.0), int)
-    assert demo.whole(16.5) == 16.5
-    assert demo.whole("16") == "16"
-
-
 # --- files -----------------------------------------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize(
-    ("prompt", "name"),
-    [
-        ("a red potion", "a-red-potion"),
-        ("Poção Vermelha!", "pocao-vermelha"),
-        ("", "sprite"),
-        ("../../etc", "etc"),
-        ("日本", "sprite"),
-        ("x" * 99, "x" * 40),
-    ],
-)
-def test_a_prompt_becomes_a_plain_file_name(prompt, name):
-    assert demo.slug(prompt) == name
-
-
-def test_a_file_is_kept_once_and_never_seen_half_written(uploads):
-    first, again = demo.keep("a.png", b"data"), demo.keep("a.png", b"data")
-    assert first == again
-    assert Path(first).read_bytes() == b"data"
-    assert demo.keep("a.png", b"other") != first
-    assert not [path for path in uploads.rglob(".*")]
 
 
 def test_the_gif_walks_there_and_back_with_hard_edges_and_rests_at_the_ends():
