@@ -338,12 +338,12 @@ def keep(name: str, data: bytes) -> str:
 LIGHT = {
     "ground": "#f4f3fb", "panel": "#ffffff", "sunken": "#f8f7fd", "ink": "#1c1a37", "muted": "#5a587c", "line": "#dbd8ee",
     "accent": "#463aa6", "soft": "#ebe8fb", "button": "#463aa6", "button_hover": "#372d8a", "button_ink": "#ffffff", "danger": "#b3261e",
-    "check_a": "#e7e5f3", "check_b": "#f8f7fd",
+    "check_a": "#d3d0e6", "check_b": "#e6e4f2",
 }  # fmt: skip
 DARK = {
     "ground": "#0b0c1e", "panel": "#15172e", "sunken": "#101226", "ink": "#eceafb", "muted": "#a9a8d0", "line": "#2e3158",
     "accent": "#bdb2ff", "soft": "#262a55", "button": "#f4d58d", "button_hover": "#ffe6ac", "button_ink": "#1a1636", "danger": "#ffb4ab",
-    "check_a": "#20234a", "check_b": "#171936",
+    "check_a": "#4a4e82", "check_b": "#3d416f",
 }  # fmt: skip
 FONT = ["ui-sans-serif", "system-ui", "-apple-system", "Segoe UI", "Roboto", "Ubuntu", "Cantarell", "Noto Sans", "sans-serif"]
 MONO = ["ui-monospace", "SFMono-Regular", "Menlo", "Consolas", "Liberation Mono", "monospace"]
