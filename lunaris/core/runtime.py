@@ -178,6 +178,14 @@ def set_threads(threads: int = 0) -> int:
     return wanted
 
 
+def one_thread_per_request() -> None:
+    """For servers, before torch is imported: LUNARIS_THREADS threads, else one. OMP_NUM_THREADS wins where it is set.
+
+    Two visitors then run side by side, tiny operators do not wait for each other, and hub, Space and notebook sum in the same order.
+    """
+    os.environ.setdefault("OMP_NUM_THREADS", str(_positive_int("LUNARIS_THREADS") or 1))
+
+
 def _positive_int(name: str) -> int:
     text = os.environ.get(name, "").strip()
     if not text:

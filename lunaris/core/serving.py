@@ -18,7 +18,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import lunaris
-from lunaris.core import ui
+from lunaris.core import runtime, ui
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -193,14 +193,13 @@ def serve(families: Sequence[str] | None = None) -> None:
     A port that is taken or a value that makes no sense ends the process with one sentence and exit code 2.
     """
     try:
+        runtime.one_thread_per_request()
         listening = listen(os.environ.get("GRADIO_SERVER_NAME", "").strip(), os.environ.get("GRADIO_SERVER_PORT", "").strip())
     except ValueError as error:
         print(f"app.py: error: {error}", file=sys.stderr)
         raise SystemExit(2) from None
     import uvicorn
 
-    # One thread per request: two visitors then run side by side, and tiny operators do not wait for each other.
-    os.environ.setdefault("OMP_NUM_THREADS", os.environ.get("LUNARIS_THREADS") or "1")
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     for chatty in ("httpx", "mcp"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import lunaris
+from lunaris.core import runtime
 
 if TYPE_CHECKING:
     import gradio as gr
@@ -466,7 +467,7 @@ def broken_tab(reason: str) -> str:
 
 
 def page(demos: "Mapping[str, gr.Blocks | str]", titles: Mapping[str, Mapping[str, str]]) -> "gr.Blocks":
-    """Header, one tab per family (no tabs for a single one), footer. A demo given as text is HTML shown in its place.
+    """Header, one tab per family of `titles` (none for a demo on a page of its own), footer. A demo given as text is HTML in its place.
 
     The demos must have been built outside any Blocks context, or each of them would appear twice.
     """
@@ -475,7 +476,7 @@ def page(demos: "Mapping[str, gr.Blocks | str]", titles: Mapping[str, Mapping[st
     with gr.Blocks(title="Lunaris", analytics_enabled=False, delete_cache=(3600, 7200)) as whole:
         raw(header(), elem_id="lunaris-top")
         with gr.Column(elem_id="lunaris-main"):
-            if len(demos) == 1:
+            if not titles:
                 _render(next(iter(demos.values())))
             else:
                 with gr.Tabs(elem_id="lunaris-tabs"):
@@ -520,6 +521,7 @@ def page_options(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 def launch(demo: "gr.Blocks", **options: Any) -> Any:
     """One family's demo on a page of its own: what its Space and its notebook run. `options` go to `gr.Blocks.launch`."""
+    runtime.one_thread_per_request()
     whole = page({"demo": demo}, {})
     standard = page_options(lambda: {"status": "ok", "version": lunaris.__version__})
     return whole.launch(**{**standard, "state_session_capacity": whole.state_session_capacity, **options})

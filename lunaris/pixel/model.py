@@ -419,7 +419,8 @@ class LunarCore(nn.Module):
 
         One picture at a time: in a batch the CPU sums in another order, and a pixel on the edge between two colours may flip.
         """
-        text = self.embed([prompt]) if prompt and prompt.strip() else None
+        words = " ".join((prompt or "").split())  # a trailing space is no other prompt
+        text = self.embed([words]) if words else None
         noise = self.noise(seed, batch_size) * temperature
         return torch.cat([self.decode(z[None], text, guidance) for z in noise])
 
@@ -450,7 +451,7 @@ class LunarCore(nn.Module):
         slerp: bool = False,
     ) -> Float[Tensor, "n c h w"]:
         """`steps` pictures from one prompt to the other with the same z (PX-18). The ends equal `generate` with that prompt and seed."""
-        first, last = (self.embed([prompt]) for prompt in (prompt1, prompt2))
+        first, last = (self.embed([" ".join(prompt.split())]) for prompt in (prompt1, prompt2))
         z = self.noise(seed) * temperature
         path = interpolation(first[0], last[0], steps, slerp=slerp)
         return torch.cat([self.decode(z, text[None], guidance) for text in path])

@@ -254,6 +254,12 @@ def test_blank_prompt_is_no_prompt():
     assert torch.equal(model.generate(1, "   ", seed=2), model.generate(1, seed=2))
 
 
+def test_spaces_around_and_between_words_make_no_difference():
+    """A trailing space was a token of its own, and "a red potion " drew something else."""
+    model = core(head="mse")
+    assert torch.equal(model.generate(1, "  a red  potion ", seed=2), model.generate(1, "a red potion", seed=2))
+
+
 @pytest.mark.parametrize("slerp", [False, True])
 @pytest.mark.parametrize("steps", [2, 7])
 def test_interpolation_has_the_asked_length_and_exact_ends(slerp, steps):
