@@ -476,7 +476,7 @@ def page(demos: "Mapping[str, gr.Blocks | str]", titles: Mapping[str, Mapping[st
     with gr.Blocks(title="Lunaris", analytics_enabled=False, delete_cache=(3600, 7200)) as whole:
         raw(header(), elem_id="lunaris-top")
         with gr.Column(elem_id="lunaris-main"):
-            if not titles:
+            if len(demos) == 1 and not titles:
                 _render(next(iter(demos.values())))
             else:
                 with gr.Tabs(elem_id="lunaris-tabs"):
