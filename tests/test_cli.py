@@ -133,7 +133,7 @@ def test_doctor_reports_hardware_and_packages(capsys, monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret_value")
     assert main(["doctor"]) == 0
     text = capsys.readouterr().out
-    assert "usable" in text and "pip install 'lunaris[wandb]'" in text and "hf_secret_value" not in text
+    assert "usable" in text and "pip install 'wandb'" in text and "hf_secret_value" not in text
     assert main(["doctor", "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert report["hardware"]["cpu_threads"] > 0 and {row["package"] for row in report["packages"]} >= {"gradio", "datasets", "trackio"}

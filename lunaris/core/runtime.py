@@ -219,12 +219,12 @@ def gpu(fn: F | None = None, *, duration: int = 60) -> F:
 # --- doctor ----------------------------------------------------------------------------------------------------------------------
 
 OPTIONAL = {
-    "gradio": ("the hub app and Spaces", "lunaris[app]"),
-    "mcp": ("tools for AI assistants (MCP)", "lunaris[app]"),
-    "datasets": ("training on Hub datasets", "lunaris[data]"),
-    "trackio": ("local experiment tracking", "lunaris[track]"),
-    "wandb": ("tracking on Weights & Biases", "lunaris[wandb]"),
-    "tensorboard": ("tracking in TensorBoard", "lunaris[tensorboard]"),
+    "gradio": ("the hub app and Spaces", "gradio[mcp]"),
+    "mcp": ("tools for AI assistants (MCP)", "mcp"),
+    "datasets": ("training on Hub datasets", "datasets"),
+    "trackio": ("local experiment tracking", "trackio"),
+    "wandb": ("tracking on Weights & Biases", "wandb"),
+    "tensorboard": ("tracking in TensorBoard", "tensorboard"),
 }
 
 

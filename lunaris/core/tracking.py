@@ -124,7 +124,7 @@ class Tracker:
         if name == "none":
             return
         if not importlib.util.find_spec(name):
-            raise ModuleNotFoundError(f"tracker '{name}' needs the package {name}: pip install 'lunaris[{_EXTRA[name]}]'")
+            raise ModuleNotFoundError(f"tracker '{name}' needs the package {name}: pip install {name}")
         with self._guarded("start"), _quiet():
             self._run = _START[name](project, run_name, run_id, resumed, dict(config), folder)
 
@@ -185,4 +185,3 @@ class _TensorBoard:
 
 
 _START: dict[str, Callable[..., Any]] = {"trackio": _Trackio, "wandb": _wandb, "tensorboard": _TensorBoard}
-_EXTRA = {"trackio": "track", "wandb": "wandb", "tensorboard": "tensorboard"}

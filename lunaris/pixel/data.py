@@ -157,7 +157,7 @@ def read_hub_dataset(repo_id: str, *, side: int) -> SpriteSet:
     try:
         import datasets
     except ModuleNotFoundError:
-        raise ModuleNotFoundError("training on a Hub dataset needs the package datasets: pip install 'lunaris[data]'") from None
+        raise ModuleNotFoundError("training on a Hub dataset needs the package datasets: pip install datasets") from None
     try:
         table = datasets.load_dataset(repo_id, split="train")
     except Exception as error:  # the client raises a dozen kinds: network, missing, gated, damaged

@@ -295,6 +295,7 @@ def test_a_signal_lets_the_step_end_saves_and_says_how_to_go_on(tmp_path, capsys
         return toy.loss(model, batch, step)
 
     before = signal.signal(signal.SIGTERM, lambda *_: (_ for _ in ()).throw(SystemExit(143)))
+    before_int = signal.signal(signal.SIGINT, signal.default_int_handler)  # a job in the background starts with Ctrl-C ignored
     try:
         with pytest.raises(KeyboardInterrupt if number == signal.SIGINT else SystemExit):
             train(stopped, tmp_path / "stopped", loss=loss)
@@ -302,6 +303,7 @@ def test_a_signal_lets_the_step_end_saves_and_says_how_to_go_on(tmp_path, capsys
         assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
     finally:
         signal.signal(signal.SIGTERM, before)
+        signal.signal(signal.SIGINT, before_int)
     train(stopped, tmp_path / "stopped", resume=True)
     assert_same(toy.weights(whole), toy.weights(stopped))
 
