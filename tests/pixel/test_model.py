@@ -143,8 +143,8 @@ def test_unknown_fusion_is_refused():
 
 
 def test_text_gate_hands_the_latent_over_to_the_prompt():
-    """Dropped prompts made the encoder put kind and colour into z; a random z then contradicted the prompt, and after 10,000 steps
-    a named colour came out right in 4 of 10 sprites. A closed gate leaves N(0, 1), an open one and a missing prompt leave q(z|x)."""
+    """Dropped prompts made the encoder put kind and colour into z; a random z then contradicted the prompt, and the longer it
+    trained, the less often a named colour came out. A closed gate leaves N(0, 1), an open one and a missing prompt leave q(z|x)."""
     model = core(text_gate=True)
     mean, logvar, text = torch.randn(3, 16), torch.randn(3, 16), torch.randn(3, 16)
     prompted = torch.tensor([[True], [False], [True]])
