@@ -1,4 +1,4 @@
-"""Imports run one way, core -> family -> demo.py -> app.py and spaces/*/app.py, and `import lunaris` stays light (design.md, HB-02).
+"""Imports run one way, core -> family -> its demo -> app.py and spaces/*/app.py, and `import lunaris` stays light (design.md, HB-02).
 
 The rules are checked twice: in the source of every file, and in a subprocess for what is really loaded. Both checks are run on small
 packages that break one rule each, so that they are known to be able to fail.
@@ -45,12 +45,13 @@ def broken_rules(path: Path, root: Path, families: tuple[str, ...]):
     package = ".".join(path.relative_to(root).parent.parts)
     parts = path.relative_to(root).parts
     in_lunaris, layer, file = parts[0] == "lunaris", parts[1] if len(parts) > 2 else "", parts[-1]
+    is_demo = in_lunaris and "demo" in (path.stem, *parts[2:-1])
     at_load = {id(node) for node in nodes_run_on_import(tree)}
 
     for node, module in imports(tree, package):
         head, top = module.split(".")[0], module.split(".")[1:2]
         family = top[0] if head == "lunaris" and top and top[0] in families else ""
-        if head in HEAVY and id(node) in at_load and not (head == "gradio" and (file in ("demo.py", "app.py"))):
+        if head in HEAVY and id(node) in at_load and not (head == "gradio" and (is_demo or file == "app.py")):
             yield f"imports {head} when it is loaded"
         if not in_lunaris:
             continue
@@ -60,9 +61,9 @@ def broken_rules(path: Path, root: Path, families: tuple[str, ...]):
             yield f"core imports the family {family}"
         if layer in families and family and family != layer and (layer, family) not in FAMILY_EDGES:
             yield f"the family {layer} imports the family {family}"
-        if layer in families and file != "demo.py":
+        if layer in families and not is_demo:
             if head == "gradio" or module.startswith("lunaris.core.ui"):
-                yield f"knows {module}, which only demo.py may"
+                yield f"knows {module}, which only its demo may"
             if module.startswith(f"lunaris.{layer}.demo"):
                 yield f"imports {module}, which is above it"
     if layer == "core":
@@ -114,9 +115,10 @@ def clean_env(root: Path) -> dict[str, str]:
 
 
 def modules_of(part: str, root: Path = ROOT) -> list[str]:
-    """Every module of lunaris/<part> but demo.py."""
+    """Every module of lunaris/<part> but its demo (demo.py or demo/)."""
     paths = sorted((root / "lunaris" / part).rglob("*.py"))
-    names = [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in paths if path.name != "demo.py"]
+    dotted = [".".join(path.relative_to(root).with_suffix("").parts).removesuffix(".__init__") for path in paths]
+    names = [name for name in dotted if name.split(".")[2:3] != ["demo"]]
     assert names, part
     return names
 
@@ -173,6 +175,8 @@ CLEAN = {
     "lunaris/alpha/model.py": "from lunaris.core import tools",
     "lunaris/alpha/demo.py": "import gradio\n\nfrom lunaris.alpha import model\nfrom lunaris.core import ui",
     "lunaris/beta/__init__.py": "",
+    "lunaris/beta/demo/__init__.py": "import gradio\n\nfrom lunaris.beta.demo import create",
+    "lunaris/beta/demo/create.py": "import gradio\n\nfrom lunaris.core import ui",
     "lunaris/character/__init__.py": "from lunaris.diffusion import model",
     "lunaris/diffusion/__init__.py": "",
     "lunaris/diffusion/model.py": "",
@@ -209,11 +213,13 @@ def test_the_source_check_passes_a_package_that_keeps_the_rules(tmp_path):
         ("lunaris/core/tools.py", "def f():\n    from lunaris.cli import main", "imports lunaris.cli.main, which is above it"),
         ("lunaris/alpha/model.py", "from lunaris.beta import model", "the family alpha imports the family beta"),
         ("lunaris/diffusion/model.py", "import lunaris.character", "the family diffusion imports the family character"),
-        ("lunaris/alpha/model.py", "def f():\n    import gradio", "knows gradio, which only demo.py may"),
-        ("lunaris/alpha/model.py", "from lunaris.core import ui", "knows lunaris.core.ui, which only demo.py may"),
+        ("lunaris/alpha/model.py", "def f():\n    import gradio", "knows gradio, which only its demo may"),
+        ("lunaris/alpha/model.py", "from lunaris.core import ui", "knows lunaris.core.ui, which only its demo may"),
         ("lunaris/alpha/model.py", "from lunaris.alpha.demo import build_demo", "imports lunaris.alpha.demo.build_demo, which is above it"),
         ("lunaris/alpha/model.py", "from app import hub", "imports app.hub, which is above it"),
         ("lunaris/alpha/demo.py", "import transformers", "imports transformers when it is loaded"),
+        ("lunaris/beta/demo/create.py", "import transformers", "imports transformers when it is loaded"),
+        ("lunaris/beta/model.py", "from lunaris.beta.demo import create", "imports lunaris.beta.demo.create, which is above it"),
         ("lunaris/cli.py", "if True:\n    import accelerate", "imports accelerate when it is loaded"),
         ("spaces/alpha/app.py", "import diffusers", "imports diffusers when it is loaded"),
     ],

@@ -1,0 +1,57 @@
+"""The Pixel Art tab: sprites from a prompt, morphs between two prompts or two pictures, and the model behind them (PX-17, PX-18, PX-22).
+
+The same page is a tab of the hub and a Space of its own. Handlers keep no state: the model's name and the seed are arguments, so a
+click, a REST call and an MCP tool with the same arguments give the same bytes. Torch and the model load on the first click.
+One file per view, each with a `build(page)`; what they share is in common.py.
+"""
+
+import os
+
+import gradio as gr
+
+from lunaris.pixel.demo import about, create, morph
+from lunaris.pixel.demo.about import about_html, card_markdown, pixel_load
+from lunaris.pixel.demo.common import Page, default_ref, model_for
+from lunaris.pixel.demo.create import pixel_generate, word_chips
+from lunaris.pixel.demo.morph import gif_bytes, pixel_interpolate, pixel_interpolate_prompts
+from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
+
+VIEWS = {"create": create, "morph": morph, "model": about}  # by the tab's id, in their order
+
+__all__ = [
+    "EXAMPLES",
+    "TEXTS",
+    "about_html",
+    "build_demo",
+    "card_markdown",
+    "gif_bytes",
+    "model_for",
+    "pixel_generate",
+    "pixel_interpolate",
+    "pixel_interpolate_prompts",
+    "pixel_load",
+    "warm",
+    "word_chips",
+]
+
+
+def warm() -> None:
+    """Load the default model, so that the first visitor's click is as fast as the second's."""
+    from lunaris.pixel import generate
+
+    generate(model_for("", None).model, n=1)
+
+
+def build_demo() -> gr.Blocks:
+    """The tab, and the page of the Space. Cheap: no model is loaded and nothing is fetched."""
+    with gr.Blocks(title="Lunaris · Pixel Art", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
+        active = gr.Textbox(default_ref(), visible=False, label="model")
+        with gr.Tabs(elem_id="pixel-tabs") as tabs:
+            page = Page(active, tabs)
+            for name, view in VIEWS.items():
+                with gr.Tab(view.TEXTS(name), id=name):
+                    view.build(page)
+        page.connect()
+        if os.environ.get("SPACE_ID"):
+            gr.DuplicateButton(TEXTS("duplicate"))
+    return demo
