@@ -7,7 +7,6 @@ A pixel counts as opaque from alpha 128 on.
 """
 
 import re
-from typing import Literal
 
 import numpy as np
 from jaxtyping import Bool, Float, Int, UInt8
@@ -16,7 +15,6 @@ from lunaris.core.config import ConfigError
 
 RgbaBatch = UInt8[np.ndarray, "_ _ _ 4"]
 Colours = UInt8[np.ndarray, "_ 3"]
-Dither = Literal["none", "ordered", "floyd-steinberg"]
 
 MAX_COLOURS = 256
 DITHERS = ("none", "ordered", "floyd-steinberg")
@@ -72,7 +70,7 @@ def parse(text: str) -> Colours:
 # --- on sprites -------------------------------------------------------------------------------------------------------------------
 
 
-def apply(images: RgbaBatch, colours: Colours, *, dither: Dither = "none") -> RgbaBatch:
+def apply(images: RgbaBatch, colours: Colours, *, dither: str = "none") -> RgbaBatch:
     """The sprites in these colours alone: every pixel is opaque and in the palette, or transparent black.
 
     none takes the nearest colour; ordered mixes colours in a 4x4 Bayer pattern (Knoll's pattern dithering), which stays still in
@@ -155,7 +153,7 @@ def _oklab(rgb: UInt8[np.ndarray, "*_ 3"]) -> Float[np.ndarray, "*_ 3"]:
 
 def _nearest(lab: Float[np.ndarray, "m 3"], palette: Float[np.ndarray, "p 3"]) -> Int[np.ndarray, "m"]:
     """Index of the nearest palette colour."""
-    parts = np.array_split(lab, len(lab) * len(palette) // 2**20 + 1)  # a bounded amount of memory
+    parts = np.array_split(lab, len(lab) * len(palette) // 2**15 + 1)  # the distances of one part fit into the processor's cache
     return np.concatenate([sum((part[:, i, None] - palette[:, i]) ** 2 for i in range(3)).argmin(1) for part in parts])
 
 
@@ -217,17 +215,21 @@ def _representatives(rgb: Colours, counts: Int[np.ndarray, "u"], n: int) -> Int[
     if len(rgb) <= n:
         return np.arange(len(rgb))
     lab, group = _oklab(rgb), np.zeros(len(rgb), int)
-    spread = {0: _spread(lab, counts)}  # group: (squared error along each axis, mean)
-    while len(spread) < n:
-        worst = max(spread, key=lambda i: spread[i][0].sum())
-        axis, mean = spread[worst][0].argmax(), spread[worst][1]
-        group[(group == worst) & (lab[:, axis] > mean[axis])] = len(spread)
-        for i in (worst, len(spread)):
-            spread[i] = _spread(lab[group == i], counts[group == i])
-    kept = _nearest(np.stack([mean for _, mean in spread.values()]), lab)
+    moments = counts[:, None] * np.concatenate([np.ones((len(lab), 1)), lab, lab**2], 1)  # (u, 7): weight, sums, sums of squares
+    total, error = np.zeros((n, 7)), np.zeros((n, 3))  # of every group; the squared error along each axis
+    total[0] = moments.sum(0)
+    error[0] = _error(total[0])
+    for new in range(1, n):
+        worst = error.sum(1).argmax()
+        axis = error[worst].argmax()
+        above = (group == worst) & (lab[:, axis] > total[worst, 1 + axis] / total[worst, 0])
+        group[above] = new
+        total[new] = moments[above].sum(0)
+        total[worst] -= total[new]
+        error[new], error[worst] = _error(total[new]), _error(total[worst])
+    kept = _nearest(total[:, 1:4] / total[:, :1], lab)
     return kept[_nearest(lab, lab[kept])]
 
 
-def _spread(lab: Float[np.ndarray, "u 3"], counts: Int[np.ndarray, "u"]) -> tuple[Float[np.ndarray, "3"], Float[np.ndarray, "3"]]:
-    mean = (lab * counts[:, None]).sum(0) / counts.sum()
-    return ((lab - mean) ** 2 * counts[:, None]).sum(0), mean
+def _error(moments: Float[np.ndarray, "7"]) -> Float[np.ndarray, "3"]:
+    return moments[4:] - moments[1:4] ** 2 / moments[0]
