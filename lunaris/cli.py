@@ -1,6 +1,7 @@
 """`python -m lunaris`: one command line for every family (HB-02).
 
     lunaris FAMILY train|generate|evaluate|demo     flags come from the family's dataclasses
+    lunaris replay FILE                             make a picture again from what its file says, and compare
     lunaris hub list|resolve|push|pull|card         checkpoints: bundled, local, on the Hub
     lunaris space build|push                        a family as a Space of its own
     lunaris doctor                                  what this machine has
@@ -51,6 +52,10 @@ def build_parser(command: str = "") -> OneLineParser:
         family = commands.add_parser(name, help=f"train, generate, evaluate or demo the {name} family")
         if name == command:
             _add_family(family, name, importlib.import_module(f"lunaris.{name}"))
+    replay = commands.add_parser("replay", help="make a picture again from what its file says, and compare every pixel")
+    replay.add_argument("file", metavar="FILE", help="a PNG that Lunaris wrote")
+    replay.add_argument("--model", default="", metavar="REF", help=f"{REF_HELP} (default: what the file names, unless that was a folder)")
+    replay.set_defaults(run=_replay)
     _add_hub(commands.add_parser("hub", help="list, find, publish and fetch checkpoints"))
     _add_space(commands.add_parser("space", help="build or publish a family as its own Hugging Face Space"))
     doctor = commands.add_parser("doctor", help="what this machine has: hardware, optional packages, Hub access")
@@ -132,6 +137,21 @@ def _demo(family: ModuleType, args: Namespace) -> None:
     if args.model:
         os.environ["LUNARIS_MODEL"] = args.model
     ui.launch(family.build_demo())
+
+
+# --- replay ---------------------------------------------------------------------------------------------------------------------
+
+
+def _replay(args: Namespace) -> int:
+    """0 = identical, 1 = different or its model is missing; a file that cannot be replayed at all raises."""
+    from lunaris.core import provenance
+
+    png = provenance.file_bytes(args.file)
+    record = provenance.read(png)
+    provenance.same_threads(record)
+    verdict = importlib.import_module(f"lunaris.{record['family']}.replay").check(png, args.model)
+    print("\n  ".join([verdict.outcome, *verdict.notes]))
+    return 0 if verdict.outcome == "identical" else 1
 
 
 # --- hub, space, doctor ----------------------------------------------------------------------------------------------------------
