@@ -37,8 +37,7 @@ class Page:
         """Make every button of `sends` take its file to its place and show it there. Called when all views are built."""
         for button, file, name in self.sends:
             place = self.takes[name]
-            opened = [gr.Tabs(selected=tab) for _, tab in place.way]
-            go = functools.partial(_arrive, opened)
+            go = functools.partial(_arrive, [tab for _, tab in place.way])
             button.click(go, file, [place.picture, *(tabs for tabs, _ in place.way)], api_visibility="private")
 
 
@@ -50,8 +49,8 @@ class Place:
     way: tuple[tuple[gr.Tabs, str], ...]
 
 
-def _arrive(opened: list[gr.Tabs], path: str | None) -> tuple[Any, ...]:
-    return (path, *opened)
+def _arrive(way: list[str], path: str | None) -> tuple[Any, ...]:
+    return (path, *(gr.Tabs(selected=tab) for tab in way))
 
 
 # --- models ----------------------------------------------------------------------------------------------------------------------
