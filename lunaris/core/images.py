@@ -7,19 +7,24 @@ RGB is premultiplied by alpha, so that averaging never mixes in invisible colour
 import io
 import math
 import warnings
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
 from jaxtyping import Float, UInt8
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps
 from torch import Tensor
 
 Rgba = UInt8[np.ndarray, "_ _ 4"]
 RgbaBatch = UInt8[np.ndarray, "_ _ _ 4"]
+T = TypeVar("T")
 
 MAX_PIXELS = 4096 * 4096
 MAX_BYTES = 20 * 2**20
+FORMATS = ("PNG", "GIF", "WEBP", "JPEG")
+LOW_GREYS = {"L;2": 85, "L;4": 17}  # Pillow's names for grey of 2 and 4 bits, and what one step of it is worth in 8
 FAINT_ALPHA = 0.1  # below this a pixel is read as transparent: a fringe nobody asked for
 
 
@@ -74,34 +79,72 @@ def png_bytes(image: Rgba) -> bytes:
 
 
 def read_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Rgba:
-    """A picture file as straight RGBA. Refuses, in one sentence, what is no picture, is damaged, or is too large to be safe.
+    """A PNG, GIF, WebP or JPEG file as straight RGBA. Refuses, in one sentence, what is no picture, is damaged, or is too large to be safe.
 
-    The size is read from the header before a pixel is decoded, so a small file that unpacks to gigabytes is refused unread.
+    The size is read from the header before a pixel is decoded, so a small file that unpacks to gigabytes is refused unread. Of an
+    animation comes the first frame (`ignored_frames` counts the rest), 16 bits become 8 by rounding, CMYK becomes RGB without its
+    colour profile, and a photo is turned the way its camera was held.
     """
+    return _read(source, _pixels, max_pixels)
+
+
+def ignored_frames(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> int:
+    """How many frames of an animation `read_image` leaves out; 0 for a still picture."""
+    return _read(source, lambda image: getattr(image, "n_frames", 1) - 1, max_pixels)
+
+
+def _read(source: str | Path | bytes, read: Callable[[Image.Image], T], max_pixels: int) -> T:
     name = "the picture" if isinstance(source, bytes) else Path(source).name
     size = len(source) if isinstance(source, bytes) else Path(source).stat().st_size
     if size > MAX_BYTES:
         raise ValueError(f"{name} must be at most {MAX_BYTES // 2**20} MB, got {size / 2**20:.0f} MB; make it smaller")
+    limit = f"{name} must have at most {max_pixels:,} pixels, got "
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
-            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source) as image:
-                if image.width * image.height > max_pixels:
-                    raise ValueError(f"{name} must have at most {max_pixels:,} pixels, got {image.width}x{image.height}; make it smaller")
-                return np.asarray(image.convert("RGBA"))  # the first frame of an animation
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError) as error:
+            warnings.simplefilter("ignore")  # our own limit is stricter than Pillow's, and damaged metadata harms nobody
+            with Image.open(io.BytesIO(source) if isinstance(source, bytes) else source, formats=FORMATS) as image:
+                shape = f"{image.width}x{image.height}"
+                if image.width * image.height <= max_pixels:
+                    return read(image)
+    except Image.DecompressionBombError:
+        raise ValueError(f"{limit}more than {2 * (Image.MAX_IMAGE_PIXELS or 0):,}; make it smaller") from None
+    except MemoryError:
+        raise
+    except Exception as error:  # a damaged file makes the decoders raise nearly anything: zlib, struct, index and value errors
         raise ValueError(f"{name} is not a readable picture ({type(error).__name__}); use a PNG, GIF, WebP or JPEG file") from None
+    raise ValueError(f"{limit}{shape}; make it smaller")
+
+
+def _pixels(image: Image.Image) -> Rgba:
+    clear = image.info.get("transparency")
+    if image.format == "PNG" and clear is not None and image.tile[0][3] in LOW_GREYS:
+        image.info["transparency"] = clear * LOW_GREYS[image.tile[0][3]]  # Pillow scales the pixels to 8 bits, but not this
+    ImageOps.exif_transpose(image, in_place=True)
+    if not image.mode.startswith("I"):
+        return np.asarray(image.convert("RGBA"))
+    grey = np.asarray(image).astype(np.int64)  # 16 bits (mode I;16, in older Pillows I), which convert would clip at 255
+    return np.stack([*3 * [(grey * 255 + 32767) // 65535], np.where(grey == clear, 0, 255)], -1).astype(np.uint8)
+
+
+def enlargement(image: Rgba) -> int:
+    """How many times a picture was enlarged by nearest neighbour: the largest k for which it is k x k squares of one colour each."""
+    visible = np.where(image[..., 3:] > 0, image, 0)
+    rows = (visible[1:] != visible[:-1]).any((1, 2)).nonzero()[0] + 1  # where a row differs from the one above
+    columns = (visible[:, 1:] != visible[:, :-1]).any((0, 2)).nonzero()[0] + 1
+    return math.gcd(*image.shape[:2], *rows.tolist(), *columns.tolist())
 
 
 def fit_square(image: Rgba, side: int) -> Rgba:
     """The whole picture centred on a transparent square of `side` pixels; larger ones are averaged down, smaller ones kept as they are."""
     h, w = image.shape[:2]
     if max(h, w) > side:
-        scale = side / max(h, w)
-        size = (max(1, round(w * scale)), max(1, round(h * scale)))
-        exact = max(h, w) % side == 0  # enlarged pixel art comes back pixel by pixel
-        premultiplied = to_pil(image).convert("RGBa").resize(size, Image.Resampling.NEAREST if exact else Image.Resampling.BOX)
-        image = np.asarray(premultiplied.convert("RGBA"))
+        factor, rest = divmod(max(h, w), side)
+        if not rest and enlargement(image) % factor == 0:
+            image = image[::factor, ::factor]  # enlarged pixel art comes back pixel by pixel
+        else:
+            size = (max(1, round(w * side / max(h, w))), max(1, round(h * side / max(h, w))))
+            premultiplied = to_pil(image).convert("RGBa").resize(size, Image.Resampling.BOX)
+            image = np.asarray(premultiplied.convert("RGBA"))
         h, w = image.shape[:2]
     square = np.zeros((side, side, 4), np.uint8)
     y, x = (side - h) // 2, (side - w) // 2

@@ -6,9 +6,9 @@ import zlib
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
-from lunaris.core.images import fit_square, from_model, grid, png_bytes, read_image, to_model, upscale
+from lunaris.core.images import enlargement, fit_square, from_model, grid, ignored_frames, png_bytes, read_image, to_model, upscale
 
 
 def random_sprites(n=5, side=8, seed=0, alpha=(0, 255)):
@@ -74,36 +74,99 @@ def test_png_reads_back_and_is_the_same_file_every_time():
     assert np.array_equal(read_image(png_bytes(image)), image) and png_bytes(image) == png_bytes(image.copy())
 
 
-@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "CMYK", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "L", "P", "1", "LA"])
 def test_other_picture_modes_are_read_as_rgba(mode):
-    gray = np.full((4, 4), 200, np.uint16 if mode == "I;16" else np.uint8)
+    gray = Image.fromarray(np.full((4, 4), 255, np.uint8)).convert(mode)
     buffer = io.BytesIO()
-    image = Image.fromarray(gray)
-    (image if mode == "I;16" else image.convert(mode)).save(buffer, "TIFF" if mode == "CMYK" else "PNG")
-    assert read_image(buffer.getvalue()).shape == (4, 4, 4)
+    gray.save(buffer, "PNG")
+    assert (read_image(buffer.getvalue()) == 255).all()
 
 
-def test_an_animation_gives_its_first_frame():
-    first, second = random_sprites(n=2, alpha=(255,))
-    assert read_image(png(first, second, format="GIF")).shape == (8, 8, 4)
+def raw_png(data, depth, kind, *chunks, size=None):
+    """A PNG from its packed bytes, for what Pillow cannot write. kind: 0 grey, 2 RGB, 3 palette, 4 grey + alpha, 6 RGBA.
+
+    `size` (width, height) is what the header promises; without it, the data is one row.
+    """
+
+    def chunk(name, data):
+        return struct.pack(">I", len(data)) + name + data + struct.pack(">I", zlib.crc32(name + data))
+
+    width, height = size or (8 * len(data) // depth // {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}[kind], 1)
+    header = struct.pack(">IIBBBBB", width, height, depth, kind, 0, 0, 0)
+    parts = [(b"IHDR", header), *chunks, (b"IDAT", zlib.compress(b"\0" + data)), (b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(chunk(*part) for part in parts)
 
 
-def bomb(width, height):
-    """A PNG of a few hundred bytes whose header promises width x height pixels."""
-
-    def chunk(kind, data):
-        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
-
-    header = struct.pack(">IIBBBBB", width, height, 8, 6, 0, 0, 0)
-    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + chunk(b"IDAT", zlib.compress(b"\0" * 100)) + chunk(b"IEND", b"")
+def test_sixteen_bit_grey_is_scaled_to_eight():
+    """Pillow's convert clips such a picture at 255: everything brighter than nearly black came back white."""
+    values = (0, 128, 129, 256, 32768, 65535)
+    row = read_image(raw_png(struct.pack(">6H", *values), 16, 0))[0]
+    assert row[:, 0].tolist() == [round(v * 255 / 65535) for v in values] and (row[:, 3] == 255).all()
+    assert (row[:, :1] == row[:, :3]).all()
 
 
+@pytest.mark.parametrize(("kind", "channels"), [(2, 3), (4, 2), (6, 4)])
+def test_sixteen_bit_colour_and_alpha_keep_their_high_byte(kind, channels):
+    pixel = read_image(raw_png(struct.pack(f">{channels}H", *range(0x1234, 0xFFFF, 0x2222)[:channels]), 16, kind))[0, 0]
+    high = [0x12, 0x34, 0x56, 0x78][:channels]
+    assert pixel.tolist() == {2: [*high, 255], 4: [high[0]] * 3 + high[-1:], 6: high}[kind]
+
+
+@pytest.mark.parametrize(
+    ("data", "expected"),
+    [
+        (raw_png(b"\x40", 1, 0, (b"tRNS", b"\0\1")), [(0, 255), (255, 0), (0, 255)]),
+        (raw_png(b"\x6c", 2, 0, (b"tRNS", b"\0\2")), [(85, 255), (170, 0), (255, 255)]),
+        (raw_png(b"\x59", 4, 0, (b"tRNS", b"\0\x09")), [(85, 255), (153, 0)]),
+        (raw_png(b"\x05\x09", 8, 0, (b"tRNS", b"\0\x05")), [(5, 0), (9, 255)]),
+        (raw_png(b"\x03\xe8\x9c\x40", 16, 0, (b"tRNS", b"\x03\xe8")), [(4, 0), (156, 255)]),
+        (raw_png(b"\0\1", 8, 3, (b"PLTE", b"\1\1\1\4\4\4"), (b"tRNS", b"\0\x4d")), [(1, 0), (4, 77)]),
+    ],
+    ids=["1 bit", "2 bits", "4 bits", "8 bits", "16 bits", "palette"],
+)
+def test_a_transparent_grey_or_palette_entry_is_transparent_at_every_depth(data, expected):
+    """Pillow compares pixels of 2 and 4 bits, which it has scaled to 8, with the unscaled key: such sprites lost their transparency."""
+    assert [(int(r), int(a)) for r, _, _, a in read_image(data)[0]][: len(expected)] == expected
+
+
+def test_a_cmyk_jpeg_comes_out_in_its_own_colours():
+    buffer = io.BytesIO()
+    Image.new("RGB", (8, 8), (200, 30, 60)).convert("CMYK").save(buffer, "JPEG", quality=95)
+    assert np.abs(read_image(buffer.getvalue())[4, 4].astype(int) - (200, 30, 60, 255)).max() <= 3
+
+
+def test_a_photo_is_turned_the_way_the_camera_was_held():
+    photo = Image.new("RGB", (16, 8), "black")
+    photo.paste("white", (0, 0, 8, 8))  # white on the left
+    exif = Image.Exif()
+    exif[0x0112] = 6  # turn a quarter clockwise: left goes up
+    buffer = io.BytesIO()
+    photo.save(buffer, "JPEG", exif=exif, quality=95)
+    upright = read_image(buffer.getvalue())
+    assert upright.shape == (16, 8, 4) and upright[2, 4, 0] > 250 and upright[13, 4, 0] < 5
+
+
+@pytest.mark.parametrize("format", ["GIF", "PNG", "WEBP"])
+def test_an_animation_gives_its_first_frame_and_counts_the_rest(format):
+    frames = [np.full((8, 8, 4), (value, 0, 0, 255), np.uint8) for value in (250, 120, 10)]
+    data = png(*frames, format=format, **{"WEBP": {"lossless": True}}.get(format, {}))
+    assert np.array_equal(read_image(data), frames[0])
+    assert ignored_frames(data) == 2 and ignored_frames(png(frames[0])) == 0
+
+
+GIF_AND_TEXT = png(np.zeros((2, 2, 4), np.uint8), format="GIF")[:20] + b"and then some text"
 BAD_FILES = {
     "text": (b"not a picture", "is not a readable picture"),
     "empty": (b"", "is not a readable picture"),
     "truncated": (png(np.random.default_rng(0).integers(0, 255, (64, 64, 4), np.uint8))[:600], "is not a readable picture"),
-    "100 megapixels": (bomb(10_000, 10_000), "must have at most 16,777,216 pixels, got 10000x10000"),
-    "3.6 gigapixels": (bomb(60_000, 60_000), "pixels, got 60000x60000|is not a readable picture"),
+    "text after a picture's first bytes": (GIF_AND_TEXT, "is not a readable picture"),
+    "another kind of picture": (png(np.zeros((2, 2, 4), np.uint8), format="TIFF"), "is not a readable picture"),
+    "100 megapixels": (raw_png(bytes(100), 8, 6, size=(10_000, 10_000)), "must have at most 16,777,216 pixels, got 10000x10000"),
+    "3.6 gigapixels": (raw_png(b"", 8, 6, size=(60_000, 60_000)), "must have at most 16,777,216 pixels, got more than 178,956,970; make"),
+    "text that unpacks to 64 MB": (
+        raw_png(bytes(4), 8, 6, (b"zTXt", b"k\0\0" + zlib.compress(bytes(2**26), 9))),
+        r"is not a readable picture \(ValueError\); use a PNG, GIF, WebP or JPEG file",
+    ),
     "21 MB": (bytes(21 * 2**20), "must be at most 20 MB, got 21 MB"),
 }
 
@@ -111,8 +174,56 @@ BAD_FILES = {
 @pytest.mark.parametrize("kind", BAD_FILES)
 def test_bad_files_are_refused_in_one_sentence(kind):
     data, message = BAD_FILES[kind]
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(ValueError, match=message) as error:
         read_image(data)
+    assert "\n" not in str(error.value) and len(str(error.value)) < 200
+
+
+def test_a_zip_bomb_is_refused_before_a_pixel_is_decoded(monkeypatch):
+    data = raw_png(bytes(5000 * 5000), 8, 0, size=(5000, 5000))
+    assert len(data) < 30_000  # and 100 MB as RGBA
+    monkeypatch.setattr(ImageFile.ImageFile, "load", lambda image: pytest.fail("it was decoded"))
+    with pytest.raises(ValueError, match="the picture must have at most 16,777,216 pixels, got 5000x5000; make it smaller"):
+        read_image(data)
+
+
+def test_a_text_file_named_png_is_refused_by_name(tmp_path):
+    path = tmp_path / "notes.png"
+    path.write_text("remember the milk")
+    with pytest.raises(ValueError, match="^notes.png is not a readable picture .*; use a PNG, GIF, WebP or JPEG file$"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("format", ["PNG", "GIF", "WEBP", "JPEG"])
+def test_a_file_with_any_byte_damaged_is_read_or_refused_but_never_breaks(format):
+    data = png(*random_sprites(n=1 if format == "JPEG" else 2, side=12), mode="RGB", format=format)
+    rng = np.random.default_rng(0)
+    for _ in range(100):
+        damaged = bytearray(data)
+        for at in rng.integers(0, len(data), 3):
+            damaged[at] = rng.integers(256)
+        try:
+            assert read_image(bytes(damaged)).dtype == np.uint8
+        except ValueError as error:
+            assert "; " in str(error)
+
+
+def test_an_enlargement_is_found_and_only_where_there_is_one():
+    sprite = random_sprites(n=1, side=8)[0]
+    assert [enlargement(upscale(sprite, k)) for k in (1, 2, 7)] == [1, 2, 7]
+    stretched = upscale(sprite, 6)
+    stretched[13, 13] ^= 1
+    assert enlargement(stretched) == 1
+    hidden = upscale(sprite, 6)
+    hidden[hidden[..., 3] == 0, :3] = random_sprites(n=1, side=48, alpha=(255,))[0][hidden[..., 3] == 0, :3]
+    assert enlargement(hidden) == 6  # colours under full transparency do not count
+
+
+def test_a_drawing_twice_as_large_is_averaged_down_not_thinned_out():
+    """A sprite of exactly 2, 3... times the side lost every second row and column, and with them its one-pixel outlines."""
+    drawing = np.full((32, 32, 4), 255, np.uint8)
+    drawing[1::2] = (0, 0, 0, 255)
+    assert (fit_square(drawing, 16)[..., 0] == 128).all()
 
 
 def test_fit_square_centres_small_keeps_enlarged_pixel_art_and_shrinks_large():
