@@ -62,6 +62,8 @@ LONGEST = 5  # words of a phrase, in either language
 
 def fold(text: str) -> str:
     """Lower case without accents: "Poção" -> "pocao"."""
+    if text.isascii():
+        return text.lower()
     return "".join(char for char in unicodedata.normalize("NFKD", text.lower()) if not unicodedata.combining(char))
 
 
@@ -134,7 +136,7 @@ def portuguese_caption(english: str) -> str | None:
         parts = _phrase(name, _head_last), _phrase(category, _head_last)
         layout = "{}, {}"
     elif name.endswith(" icon"):
-        parts = (_phrase(name.removesuffix(" icon"), _in_order),)
+        parts = (_phrase(name.removesuffix(" icon"), _verbs_first),)
         layout = "ícone de {}"
     else:
         parts = (_phrase(name, _head_last),)
@@ -169,22 +171,33 @@ def _term(words: Sequence[str]) -> tuple[int, Term]:
         term = glossary.terms.get(" ".join(words[:count]))
         if term:
             return count, term
-    stem = words[0].rstrip("0123456789")
-    if stem in glossary.terms and len(stem) > 1:  # blood05: the number tells variants apart
+    stem = re.match("[a-z]*", words[0])[0]
+    if len(stem) > 1 and stem in glossary.terms:  # blood05, lair0b: the rest tells variants apart
         return 1, glossary.terms[stem]
     is_code = len(stem) < 2 or words[0] in glossary.names  # numbers, letters, d6
     return int(is_code), Term(words[0], "x")
 
 
 def _in_order(terms: list[Term]) -> str:
-    """For names that list things: verbs first, an adjective after the noun before it, or else after the first noun."""
-    first = next((i for i, term in enumerate(terms) if term.is_noun), 0)
-    terms = [*terms[first : first + 1], *terms[:first], *terms[first + 1 :]]
-    noun, words = None, []
+    """For names that list things: an adjective goes with the noun before it, or follows the first noun."""
+    noun, waiting, words = None, [], []
     for term in terms:
-        noun = term if term.is_noun else noun
-        words.append(term.agreeing(noun) if term.kind == "a" else term.text)
-    return " ".join([term.text for term in terms if term.kind == "v"] + [w for w, t in zip(words, terms, strict=True) if t.kind != "v"])
+        if term.kind != "a":
+            words.append(term.text)
+        elif noun:
+            words.append(term.agreeing(noun))
+        else:
+            waiting.append(term)
+        if term.is_noun:
+            noun = term
+            words += [adjective.agreeing(noun) for adjective in waiting]
+            waiting = []
+    return " ".join([*words, *(adjective.text for adjective in waiting)])
+
+
+def _verbs_first(terms: list[Term]) -> str:
+    """For names of buttons: "page delete" -> "excluir página"."""
+    return _in_order(sorted(terms, key=lambda term: term.kind != "v"))
 
 
 def _head_last(terms: list[Term]) -> str:
