@@ -48,6 +48,23 @@ class LatentFusionConfig(BaseConfig):
 
 
 @dataclass(frozen=True)
+class FlowConfig(BaseConfig):
+    """The quality sampler's network (flow.py); built when `sampler` is flow."""
+
+    filters: tuple[int, ...] = option((32, 96, 192), "channels at each size, each half the one before", ge=8, le=2048)
+    blocks: tuple[int, ...] = option((1, 2, 2), "residual blocks at each size, going down and again going up", ge=1, le=16)
+    patch: int = option(1, "side of the squares of pixels taken together: 1, or 2 for the larger pictures", ge=1, le=4)
+    word_dim: int = option(192, "width of a word", ge=8, le=2048)
+    condition_dim: int = option(256, "width of what time and prompt together say", ge=8, le=4096)
+
+    def check(self) -> None:
+        if len(self.filters) != len(self.blocks):
+            raise ConfigError(f"flow blocks must name as many sizes as filters ({len(self.filters)}), got {list(self.blocks)}; try [1, 2, 2]")
+        if any(width % 8 for width in self.filters):
+            raise ConfigError(f"flow filters must be multiples of 8, got {list(self.filters)}; try [32, 96, 192]")
+
+
+@dataclass(frozen=True)
 class PixelConfig(BaseConfig):
     """The model. Pictures are (height, width, channels) with 3 (RGB) or 4 (RGBA) channels and values in [0, 1]."""
 
@@ -65,6 +82,10 @@ class PixelConfig(BaseConfig):
     )
     palette_size: int = option(128, "colours that the palette and slot heads choose from, transparent included", ge=2, le=256)
     slots: int = option(16, "colours one sprite may use with the slot head", ge=2, le=64)
+    sampler: Literal["normal", "flow"] = option(
+        "normal", "normal (pictures come from the VAE alone) or flow (a second network in pixel space draws the best quality)"
+    )
+    flow: FlowConfig = option(FlowConfig(), "the flow's network")
     norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
     upsample: Literal["transpose", "resize"] = option(
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"
@@ -82,6 +103,12 @@ class PixelConfig(BaseConfig):
             raise ConfigError("filters must name at least one stage, got []; try [64, 128, 256]")
         if self.norm == "group" and any(width % 8 for width in self.filters):
             raise ConfigError(f"filters must be multiples of 8 with norm 'group', got {list(self.filters)}; try [64, 128, 256]")
+        if self.sampler == "flow":
+            if not self.use_text:
+                raise ConfigError("sampler 'flow' needs use_text true: it is steered by the words of a prompt; set use_text: true")
+            smallest = self.flow.patch * 2 ** (len(self.flow.filters) - 1)
+            if height % smallest:
+                raise ConfigError(f"flow patch and sizes must divide the side {height}, got {smallest}; try patch 1 and three filters")
 
     @property
     def side(self) -> int:
@@ -112,18 +139,18 @@ class PixelConfig(BaseConfig):
     def small(cls) -> "PixelConfig":
         """What checkpoints/pixel-16 is: about an hour on one CPU core."""
         text = TextEncoderConfig(
-            kind="bow", vocab_size=2048, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4
+            kind="bow", vocab_size=3072, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4
         )
         return cls(
             latent_dim=128,
-            filters=(48, 96, 192),
+            filters=(64, 128, 256),
             input_shape=(16, 16, 4),
             use_text=True,
             text_encoder_config=text,
             text_gate=True,
             head="slot",
             norm="group",
-            palette_size=80,
+            palette_size=256,
         )
 
     @classmethod
@@ -144,7 +171,11 @@ class PixelTrainConfig(training.TrainConfig):
     num_epochs: int = option(100, "passes over the training data", ge=1)
     save_interval: int = option(5, "epochs between checkpoints", ge=1)
     eval_interval: int = option(1, "epochs between evaluations", ge=1)
+    stage: Literal["vae", "flow"] = option(
+        "vae", "what is trained: vae, or flow (the quality sampler, added to the checkpoint that init_from names)"
+    )
     sprites: int = option(20_000, "sprites of the procedural source", ge=8, le=1_000_000)
+    bilingual: bool = option(False, "give pictures with an English caption a Portuguese one as well, where the lexicon has the words")
     beta: float = option(1.0, "weight of the KL term", ge=0, le=1000)
     kl_warmup: float = option(0.2, "share of the run in which the KL weight rises from 0 to beta", ge=0, le=1)
     free_bits: float = option(0.0, "nats per latent dimension that cost nothing (against posterior collapse)", ge=0, le=10)
@@ -162,6 +193,8 @@ class PixelTrainConfig(training.TrainConfig):
         super().check()
         if self.freeze and not self.init_from:
             raise ConfigError("freeze needs init_from, the checkpoint whose picture weights stay as they are; try init_from: pixel-16")
+        if self.stage == "flow" and not self.init_from:
+            raise ConfigError("stage 'flow' needs init_from, the checkpoint that gets the sampler; train one with stage 'vae' first")
 
     @classmethod
     def tiny(cls) -> "PixelTrainConfig":

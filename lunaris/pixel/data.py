@@ -2,6 +2,7 @@
 
 A folder is either PNGs (captions from captions.jsonl, from a .txt file beside each picture, or from the file name) or the packed layout:
 NAME.npz with `images` uint8 (n, h, w, 4) + NAME.captions.jsonl, one object per picture with at least "caption" and a "group" or "name".
+Sources are mixed with "+", and "8*FOLDER" counts a folder eight times in every epoch: "procedural+8*icons+4*tiles".
 Training and validation are split by group, never by index: variants of one thing stay on one side (PX-21).
 """
 
@@ -58,13 +59,51 @@ def held_out(group: str) -> bool:
 # --- sources ---------------------------------------------------------------------------------------------------------------------
 
 
-def load_source(source: str | Path, *, side: int, split: str = "train", n: int = 20_000, seed: int = 0) -> SpriteSet:
+def load_source(
+    source: str | Path, *, side: int, split: str = "train", n: int = 20_000, seed: int = 0, bilingual: bool = False
+) -> SpriteSet:
     """The sprites of `source` at side x side pixels.
 
-    `source` is "procedural" (then `n` sprites for `seed`), "procedural:potion,key" (these kinds only), a folder, or a Hub dataset's
-    `owner/name` with an image column. Raises FileNotFoundError or ValueError with one sentence.
+    `source` is "procedural" (then `n` sprites for `seed`), "procedural:potion,key" (these kinds only), a folder, a Hub dataset's
+    `owner/name` with an image column, or several of these mixed with "+" (repetitions count in training only). With `bilingual`, every
+    picture of a folder or dataset comes a second time with its caption in Portuguese, where `glossary` has all its words.
+    Raises FileNotFoundError or ValueError with one sentence.
     """
-    name, _, kinds = str(source).partition(":")
+    parts = mixture(source)
+    sets = [_load_one(name, side=side, split=split, n=n, seed=seed, bilingual=bilingual) for _, name in parts]
+    times = [count if split == "train" else 1 for count, _ in parts]
+    return sets[0] if len(sets) == 1 and times == [1] else join([part for part, count in zip(sets, times, strict=True) for _ in range(count)])
+
+
+def mixture(source: str | Path) -> list[tuple[int, str]]:
+    """(repetitions, source) of every part of "procedural+8*FOLDER"; a folder whose own name has these signs stands for itself."""
+    if Path(source).is_dir():
+        return [(1, str(source))]
+    found = []
+    for part in str(source).split("+"):
+        count, star, name = part.strip().partition("*")
+        found.append((int(count), name) if star and count.isdecimal() and 1 <= int(count) <= 1000 else (1, part.strip()))
+    return found
+
+
+def join(sets: Sequence[SpriteSet]) -> SpriteSet:
+    """All sprites of several sets of the same size, in order."""
+    captions, groups = (tuple(value for part in sets for value in getattr(part, name)) for name in ("captions", "groups"))
+    return SpriteSet(np.concatenate([part.images for part in sets]), captions, groups)
+
+
+def in_both_languages(data: SpriteSet) -> SpriteSet:
+    """The set, and again every picture whose English caption the lexicon can say in Portuguese."""
+    from lunaris.pixel.glossary import portuguese_caption
+
+    said = [(row, portuguese_caption(caption)) for row, caption in enumerate(data.captions)]
+    found = [(row, caption) for row, caption in said if caption]
+    again = data.take([row for row, _ in found])
+    return join([data, SpriteSet(again.images, tuple(caption for _, caption in found), again.groups)]) if found else data
+
+
+def _load_one(source: str, *, side: int, split: str, n: int, seed: int, bilingual: bool) -> SpriteSet:
+    name, _, kinds = source.partition(":")
     if name == "procedural":
         chosen = [kind for kind in kinds.split(",") if kind.strip()]
         made = sprites.make(n, side=side, seed=seed, split=split, bare=0.1, kinds=chosen)  # bare: visitors also type "a sword"
@@ -72,14 +111,14 @@ def load_source(source: str | Path, *, side: int, split: str = "train", n: int =
         return SpriteSet(made.images, tuple(made.captions), groups)
     if Path(source).is_dir():
         found = read_folder(Path(source), side=side)
-    elif str(source).count("/") == 1 and not str(source).startswith((".", "/")):
-        found = read_hub_dataset(str(source), side=side)
+    elif source.count("/") == 1 and not source.startswith((".", "/")):
+        found = read_hub_dataset(source, side=side)
     else:
-        raise FileNotFoundError(f"source must be 'procedural', a folder or a Hub dataset owner/name, got {str(source)!r}; try 'procedural'")
+        raise FileNotFoundError(f"source must be 'procedural', a folder or a Hub dataset owner/name, got {source!r}; try 'procedural'")
     part = found.split(split)
     if not len(part):
         raise ValueError(f"{source} has no sprite in the {split} split ({len(found)} in all); add pictures of other groups")
-    return part
+    return in_both_languages(part) if bilingual and split == "train" else part
 
 
 def read_folder(folder: Path, *, side: int) -> SpriteSet:
@@ -211,7 +250,8 @@ class Batches:
 def fit_palette(images: RgbaBatch, size: int, channels: int, *, seed: int = 0) -> Tensor:
     """Up to `size` colours (p, c) for these pictures, in the model's own values; the first is transparent when there is alpha.
 
-    All colours when they are few enough (exact), else k-means on a sample of the pixels (Lloyd 1982).
+    All colours when they are few enough (exact). Else those that fill at least a thousandth of the pixels, so that drawings from a fixed
+    palette stay exact, and k-means on a sample of the others (Lloyd 1982).
     """
     packed, counts = np.unique(np.ascontiguousarray(images).view(np.uint32), return_counts=True)
     by_use = packed[np.argsort(-counts, kind="stable")]
@@ -222,11 +262,14 @@ def fit_palette(images: RgbaBatch, size: int, channels: int, *, seed: int = 0) -
     generator = torch.Generator().manual_seed(seed)
     keep = 1 if channels == 4 else 0  # the transparent entry
     weights = torch.from_numpy(np.sort(counts)[::-1].astype(np.float64)) * ((colours[:, 3] > 0) if keep else 1)
+    exact = torch.nonzero(weights >= weights.sum() / 1000)[: size // 2, 0]
+    fixed = torch.cat([torch.zeros(keep, channels), colours[exact]])
+    weights[exact] = 0
     sample = colours[torch.multinomial(weights, 20_000, replacement=True, generator=generator)]
-    centres = sample[torch.randperm(len(sample), generator=generator)[: size - keep]].clone()
+    centres = sample[torch.randperm(len(sample), generator=generator)[: size - len(fixed)]].clone()
     for _ in range(15):
         nearest = torch.cdist(sample, centres).argmin(1)
         total = torch.zeros_like(centres).index_add_(0, nearest, sample)
         count = torch.bincount(nearest, minlength=len(centres))[:, None]
         centres = torch.where(count > 0, total / count.clamp_min(1), centres)
-    return torch.cat([torch.zeros(keep, channels), centres])
+    return torch.cat([fixed, centres])

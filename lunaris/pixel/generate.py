@@ -2,33 +2,73 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
+
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model
+from lunaris.pixel import palette as palettes
+from lunaris.pixel.glossary import to_english
 from lunaris.pixel.model import LunarCore
 from lunaris.pixel.request import PixelOutput, PixelRequest
 
 
-def generate(
-    model: LunarCore, prompt: str = "", *, n: int = 16, seed: int = 0, temperature: float = 0.7, guidance: float = 1.0
+def generate(model: LunarCore, prompt: str = "", **order) -> RgbaBatch:
+    """Sprites as straight RGBA; `order` has the fields of `PixelRequest`: n, seed, temperature, guidance, mode, palette, …
+
+    Picture i is what seed + i gives alone, bit for bit. Raises `ConfigError` for a bad order.
+    """
+    return generate_request(model, PixelRequest.from_dict({"prompt": prompt, **order}))
+
+
+def generate_request(model: LunarCore, request: PixelRequest, on_picture: Callable[[int], None] | None = None) -> RgbaBatch:
+    """The sprites that a checked order asks for. An empty prompt draws anything; a prompt to a model without text raises ValueError.
+
+    A Portuguese word that the model does not know is read as its English one (`glossary`). `on_picture` hears how many are done.
+    """
+    pictures = model.generate(
+        request.n,
+        understood(model, request.prompt),
+        seed=request.seed,
+        temperature=request.temperature,
+        guidance=request.guidance,
+        mode=request.mode,
+        steps=request.steps,
+        candidates=request.candidates,
+        on_picture=on_picture,
+    )
+    return finish(from_model(pictures), palette=request.palette, colours=request.colours, background=request.background)
+
+
+def understood(model: LunarCore, prompt: str) -> str:
+    """The prompt as the model reads it: words it does not know, but the Portuguese lexicon does, in English."""
+    return to_english(prompt, model.words) if prompt.strip() and model.words else prompt
+
+
+def finish(images: RgbaBatch, *, palette: str = "", colours: int = 0, background: str = "") -> RgbaBatch:
+    """Sprites in few colours (0 = all), or in those of a palette, on a background; each picture by itself, so no batch changes it."""
+    if background:
+        behind = np.array([*bytes.fromhex(background.lstrip("#")), 255], np.float32)
+        alpha = images[..., 3:].astype(np.float32) / 255
+        images = np.rint(images * alpha + behind * (1 - alpha)).astype(np.uint8)
+        images[..., 3] = 255
+    if colours:
+        images = palettes.reduce(images, colours)
+    if palette:  # last: nothing after it may bring another colour in
+        images = palettes.apply(images, palettes.parse(palette))
+    return images
+
+
+def interpolate(
+    model: LunarCore, image1: Rgba, image2: Rgba, *, steps: int = 10, slerp: bool = False, palette: str = ""
 ) -> RgbaBatch:
-    """`n` sprites as straight RGBA. Picture i is what seed + i gives alone, bit for bit. Raises `ConfigError` for a bad order."""
-    return generate_request(model, PixelRequest(prompt=prompt, n=n, seed=seed, temperature=temperature, guidance=guidance))
-
-
-def generate_request(model: LunarCore, request: PixelRequest) -> RgbaBatch:
-    """The sprites that a checked order asks for. An empty prompt draws anything; a prompt to a model without text raises ValueError."""
-    pictures = model.generate(request.n, request.prompt, seed=request.seed, temperature=request.temperature, guidance=request.guidance)
-    return from_model(pictures)
-
-
-def interpolate(model: LunarCore, image1: Rgba, image2: Rgba, *, steps: int = 10, slerp: bool = False) -> RgbaBatch:
     """`steps` sprites (2 to 64) from one picture to another through the latent space; pictures of any size are fitted first."""
     _check_steps(steps)
     first, last = (
         to_model(fit_square(image, model.config.side)[None], model.config.channels)[0].to(model.device) for image in (image1, image2)
     )
-    return from_model(model.interpolate(first, last, steps, slerp=slerp))
+    return finish(from_model(model.interpolate(first, last, steps, slerp=slerp)), palette=palette)
 
 
 def interpolate_prompts(
@@ -41,17 +81,18 @@ def interpolate_prompts(
     temperature: float = 0.7,
     guidance: float = 1.0,
     slerp: bool = False,
+    palette: str = "",
 ) -> RgbaBatch:
     """`steps` sprites (2 to 64) from one prompt to another with the same latent; the ends are what `generate` gives for them."""
     _check_steps(steps)
-    first, last = (PixelRequest(prompt=p, n=1, seed=seed, temperature=temperature, guidance=guidance) for p in (prompt1, prompt2))
+    order = {"n": 1, "seed": seed, "temperature": temperature, "guidance": guidance, "palette": palette}
+    first, last = (PixelRequest(prompt=prompt, **order) for prompt in (prompt1, prompt2))
     for request in (first, last):
         if not request.prompt.strip():
             raise ValueError("both prompts must say something, got an empty one; try 'a red potion' and 'a blue key'")
-    pictures = model.interpolate_prompts(
-        first.prompt, last.prompt, steps, seed=seed, temperature=temperature, guidance=guidance, slerp=slerp
-    )
-    return from_model(pictures)
+    ends = (understood(model, request.prompt) for request in (first, last))
+    pictures = model.interpolate_prompts(*ends, steps, seed=seed, temperature=temperature, guidance=guidance, slerp=slerp)
+    return finish(from_model(pictures), palette=palette)
 
 
 def _check_steps(steps: int) -> None:
@@ -62,7 +103,7 @@ def _check_steps(steps: int) -> None:
 def unknown_words(model: LunarCore, prompt: str) -> list[str]:
     """The words of a prompt that training never saw: they steer little or nothing. Accents and case do not matter."""
     known = {_plain(word) for word in model.words}
-    return [word for word in re.findall(r"\w+", prompt) if _plain(word) not in known]
+    return [word for word in re.findall(r"\w+", understood(model, prompt)) if _plain(word) not in known]
 
 
 def _plain(word: str) -> str:

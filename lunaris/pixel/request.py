@@ -1,6 +1,8 @@
 """What a visitor may ask for. Free of torch, so that the app can check an order before any model is loaded."""
 
+import re
 from dataclasses import dataclass
+from typing import Literal
 
 from lunaris.core.config import BaseConfig, ConfigError, option
 
@@ -17,7 +19,22 @@ class PixelRequest(BaseConfig):
     temperature: float = option(0.7, "spread of the random latents: 0 = the average sprite, 1 = as trained", ge=0, le=2)
     guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as trained, more exaggerates", ge=0, le=5)
 
+    mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
+    steps: int = option(8, "steps of the flow sampler in quality mode", ge=2, le=32)
+    candidates: int = option(1, "instant mode: drafts per sprite, of which the one that fits the prompt best is kept", ge=1, le=8)
+    palette: str = option("", "colours to keep to: gameboy, pico8, nes, c64 or a list such as '#0f380f #306230'; empty = as drawn")
+    colours: int = option(0, "most colours in one sprite, 2 to 64; 0 = as drawn", ge=0, le=64)
+    background: str = option("", "colour behind the sprite, such as '#203040'; empty = transparent")
+
     def check(self) -> None:
+        if self.colours == 1:
+            raise ConfigError("colours must be 0 (as drawn) or 2 to 64, got 1; a sprite of one colour shows nothing")
+        if self.background and not re.fullmatch(r"#?[0-9a-fA-F]{6}", self.background):
+            raise ConfigError(f"background must be a colour of six hex digits, got {self.background[:40]!r}; try '#203040', or leave it empty")
+        if self.palette:
+            from lunaris.pixel import palette
+
+            palette.parse(self.palette)
         if len(self.prompt) > MAX_PROMPT:
             raise ConfigError(
                 f"prompt must be at most {MAX_PROMPT} characters, got {len(self.prompt)}; say it shorter, such as 'a red potion'"

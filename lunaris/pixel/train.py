@@ -28,6 +28,7 @@ from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
+from lunaris.pixel.flow import flow_loss
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, load, save
 
@@ -65,7 +66,12 @@ def kl_weight(config: PixelTrainConfig, step: int) -> float:
 
 
 def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor], int], Loss]:
-    """The loss that `fit` calls: nats per sprite, with its parts for the log."""
+    """The loss that `fit` calls, with its parts for the log: nats per sprite, or with stage flow the squared error of the velocity."""
+
+    def flow(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
+        images = batch["images"]
+        prompted = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
+        return Loss(total=flow_loss(model.flow, images, batch["tokens"], batch["mask"], prompted), weight=len(images))
 
     def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         images = batch["images"]
@@ -79,7 +85,8 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
             text = torch.where(prompted, words, model.null)
             mean, logvar = model.posterior(mean, logvar, words, prompted)
         z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
-        recon = model.head.nll(model.scores(model.fuse(z, text)), images, config.recon_sigma).mean()
+        latent = model.fuse(z, text)
+        recon = model.head.nll(model.decoder(latent), latent, images, config.recon_sigma).mean()
         kl = kl_per_dimension(mean, logvar)  # (b, l)
         total = recon + kl_weight(config, step) * kl.clamp_min(config.free_bits).sum(1).mean()  # KL is never below 0
         parts = {"loss/recon": recon, "loss/kl": kl.sum(1).mean()}
@@ -88,7 +95,7 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
             parts["loss/align"] = alignment
         return Loss(total=total, weight=len(images), parts=parts)
 
-    return loss
+    return flow if config.stage == "flow" else loss
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------------------
@@ -111,7 +118,14 @@ def train(
     usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
     """
     out = Path(out)
-    data = load_source(source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed)
+    if (config.sampler == "flow") != (train_config.stage == "flow"):
+        raise ConfigError(
+            f"sampler {config.sampler!r} does not go with stage {train_config.stage!r}; train sampler 'normal' with stage 'vae', then "
+            "sampler 'flow' with stage 'flow' and init_from"
+        )
+    data = load_source(
+        source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed, bilingual=train_config.bilingual
+    )
     held = load_source(source, side=config.side, split="validation", n=512, seed=train_config.seed + 1)
     with generators_put_back(torch.device("cpu")):
         runtime.seed_everything(train_config.seed)
@@ -120,7 +134,7 @@ def train(
     run = in_steps(train_config, batches.per_epoch)
 
     def evaluate(model: LunarCore, step: int) -> dict[str, float]:
-        return reconstruction_metrics(model, held)
+        return measure(model, held, run)
 
     result = fit(
         model,
@@ -135,8 +149,20 @@ def train(
         progress=progress,
     )
     model = model.cpu().eval()
-    card = make_card(model, train_config, source=str(source), data=data, steps=result.step, numbers=reconstruction_metrics(model, held))
+    card = make_card(model, train_config, source=str(source), data=data, steps=result.step, numbers=measure(model, held, run))
     return save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None)
+
+
+def measure(model: LunarCore, held: SpriteSet, config: PixelTrainConfig) -> dict[str, float]:
+    """The figures of an evaluation: the reconstructions', or with stage flow the loss on held-out sprites with the same noise each time."""
+    if config.stage == "vae":
+        return reconstruction_metrics(model, held)
+    with torch.no_grad(), generators_put_back(model.device):
+        torch.manual_seed(0)
+        batch = Batches(held, min(512, len(held)), model.config, model.tokenizer)(0, 1)
+        tokens, mask = batch["tokens"].to(model.device), batch["mask"].to(model.device)
+        everyone = torch.ones(len(tokens), 1, dtype=torch.bool, device=model.device)
+        return {"flow_loss": float(flow_loss(model.flow, batch["images"].to(model.device), tokens, mask, everyone))}
 
 
 def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet) -> LunarCore:
@@ -149,6 +175,9 @@ def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet
         model.head.fit_palette(fit_palette(data.images, config.palette_size, config.channels, seed=train_config.seed))
     if train_config.init_from:
         start_from(model, load(train_config.init_from), freeze=train_config.freeze)
+    if train_config.stage == "flow":
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_(name.startswith("flow."))
     return model
 
 

@@ -190,6 +190,16 @@ def test_slot_head_probabilities_equal_the_mixture_written_as_a_loop():
         torch.testing.assert_close(scores[b, 1, 2].exp(), expected.clamp_min(1e-8), atol=1e-6, rtol=1e-4)
 
 
+def test_slot_head_scores_single_colours_as_it_scores_all():
+    """Training works out the drawn colours alone; it must be what the whole table says, empty palette entries and floor included."""
+    config = PixelConfig.tiny().replace(latent_dim=8, slots=3, palette_size=5)
+    head = SlotHead(config)
+    head.fit_palette(torch.rand(4, 4))
+    features, latent, colours = 40 * torch.randn(2, 3, 4, 4), 4 * torch.randn(2, 8), torch.randint(0, 4, (2, 4, 4))
+    expected = head.scores(features, latent).gather(-1, colours[..., None])[..., 0]
+    torch.testing.assert_close(head.log_p(features, latent, colours), expected, atol=1e-4, rtol=1e-4)
+
+
 def test_slot_head_uses_at_most_as_many_colours_as_slots():
     model = core(slots=2)
     with torch.no_grad():
@@ -201,9 +211,10 @@ def test_nll_is_the_sum_over_pixels_of_minus_log_probability():
     head = PaletteHead(PixelConfig.tiny().replace(palette_size=3))
     head.fit_palette(torch.tensor([[0.0, 0, 0, 0], [1.0, 0, 0, 1], [0, 1.0, 0, 1]]))
     images = head.palette[torch.randint(0, 3, (2, 4, 4))].movedim(-1, 1)
-    scores = head.scores(torch.randn(2, 3, 4, 4), torch.zeros(2, 32))
+    features = torch.randn(2, 3, 4, 4)
+    scores = head.scores(features, torch.zeros(2, 32))
     expected = [-sum(scores[b, y, x, head.nearest(images)[b, y, x]] for y in range(4) for x in range(4)) for b in range(2)]
-    torch.testing.assert_close(head.nll(scores, images, 0.1), torch.stack(expected))
+    torch.testing.assert_close(head.nll(features, torch.zeros(2, 32), images, 0.1), torch.stack(expected))
     assert torch.equal(head.picture(torch.nn.functional.one_hot(head.nearest(images), 3).float()), images)
 
 
