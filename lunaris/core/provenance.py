@@ -27,7 +27,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from typing import Any
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
 import lunaris
 from lunaris.core import hub
@@ -124,7 +124,7 @@ def _versions() -> dict[str, str]:
 
 def _public_ref(ref: str) -> tuple[str, bool]:
     """(what a file may say about a ref, whether it was a folder): the path of a folder is nobody's business."""
-    remote = ref in hub.bundled() or re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}(@[\w./+-]{1,100})?", ref, re.ASCII)
+    remote = ref in hub.bundled() or re.fullmatch(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}(@[\w./+-]{1,100})?", ref, re.ASCII)
     if remote and not Path(ref).is_dir():
         return ref, False
     name = PurePath(ref.replace("\\", "/")).name
@@ -194,7 +194,7 @@ def _record_text(png: bytes) -> str:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
             with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
                 size, text = image.size, image.text if image.width * image.height <= MAX_PIXELS else {}
-    except (UnidentifiedImageError, Image.DecompressionBombError, OSError, SyntaxError, EOFError, ValueError) as error:
+    except Exception as error:  # a damaged file makes the decoder raise nearly anything: syntax, struct, zlib and value errors
         raise ValueError(f"this is not a readable PNG ({type(error).__name__}); give a PNG that Lunaris wrote") from None
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"the picture must have at most {MAX_PIXELS:,} pixels, got {size[0]}x{size[1]}; give a smaller one")

@@ -3,6 +3,8 @@
     made = record(model, "generate", order.to_dict(), ref="pixel-16", weights=loaded.weights)
     file = png(images, made, index=3, scale=8)          # sprite 3, enlarged, stamped
     check(file)                                         # Verdict("identical", [])
+
+A call can be replayed when it is in CALLS: a function of the model and plain values (or pictures) that gives equal bytes for equal ones.
 """
 
 import inspect
