@@ -9,14 +9,15 @@ feminines that follow a rule are made here, the others are listed there. "Folded
 import json
 import re
 import unicodedata
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 WORD = re.compile(r"[^\W_]+")
 PREPOSITIONS = {"de", "da", "do", "para", "em", "com", "sem"}
-JOINTS = {"with": "com", "of": "de", "and": "e", "in": "em", "on": "em", "for": "para", "from": "de", "by": "por", "to": "para"}
+JOINTS = {"with": "com", "of": "de", "and": "e", "in": "em", "on": "em", "for": "para", "from": "de", "by": "por", "to": "para", "the": "o"}
+HEADS = {"cajado", "gema", "nuvem", "parede", "runa", "sigilo", "escudo", "baralho", "elmo", "capacete"}
 
 
 @dataclass(frozen=True)
@@ -58,6 +59,7 @@ class Glossary:
 
 
 LONGEST = 5  # words of a phrase, in either language
+FAR_MORE = 4
 
 
 def fold(text: str) -> str:
@@ -73,9 +75,10 @@ def fold(text: str) -> str:
 def to_english(prompt: str, known: Collection[str]) -> str:
     """The prompt with English in place of the Portuguese words that a model does not know.
 
-    `known` is the model's words, folded (a set or a dict). A word in it stays, and so does one whose English is not in it: a hint about
-    unknown words then names what the visitor typed. The longest phrase wins ("cota de malha" is chain mail). Articles and prepositions
-    that the model does not know go. A prompt of nothing else stays as it is, as does any prompt where nothing is known.
+    `known` is the model's words, folded: a set, or a dict of how often training saw them, which decides between translations ("livros"
+    is book where books are rare). A word in it stays, and so does one whose English is not in it: a hint about unknown words then names
+    what the visitor typed. The longest phrase wins ("cota de malha" is chain mail). Articles and prepositions that the model does not
+    know go. A prompt of nothing else stays as it is, as does any prompt where nothing is known.
     """
     if not known:
         return prompt
@@ -113,9 +116,19 @@ def _replacement(words: Sequence[str], known: Collection[str]) -> tuple[int, str
         if len(phrase) > LONGEST:
             break
         if any(word not in known for word in phrase):
-            options = glossary.english.get(" ".join(phrase), ())
-            best = next(((count, english) for english in options if all(word in known for word in english.split())), best)
+            english = _best(glossary.english.get(" ".join(phrase), ()), known)
+            best = (count, english) if english else best
     return best
+
+
+def _best(options: Sequence[str], known: Collection[str]) -> str | None:
+    """The first of the English words that the model knows, unless it saw a later one far more often."""
+    counts = {}
+    for english in options:
+        words = english.split()
+        if all(word in known for word in words):
+            counts[english] = min(known[word] for word in words) if isinstance(known, Mapping) else 1
+    return next((english for english, count in counts.items() if count * FAR_MORE >= max(counts.values())), None)
 
 
 # --- to Portuguese ---------------------------------------------------------------------------------------------------------------
@@ -133,13 +146,13 @@ def portuguese_caption(english: str) -> str | None:
         parts = _phrase(category.removesuffix(style), _in_order), _phrase(name, _in_order)
         layout = "ícone 1-bit de {}: {}"
     elif category:
-        parts = _phrase(name, _head_last), _phrase(category, _head_last)
+        parts = _phrase(name, _head_first_or_last), _phrase(category, _head_last)
         layout = "{}, {}"
     elif name.endswith(" icon"):
         parts = (_phrase(name.removesuffix(" icon"), _verbs_first),)
         layout = "ícone de {}"
     else:
-        parts = (_phrase(name, _head_last),)
+        parts = (_phrase(name, _head_first_or_last),)
         layout = "{}"
     return layout.format(*parts) if all(parts) else None
 
@@ -174,8 +187,9 @@ def _term(words: Sequence[str]) -> tuple[int, Term]:
     stem = re.match("[a-z]*", words[0])[0]
     if len(stem) > 1 and stem in glossary.terms:  # blood05, lair0b: the rest tells variants apart
         return 1, glossary.terms[stem]
-    is_code = len(stem) < 2 or words[0] in glossary.names  # numbers, letters, d6
-    return int(is_code), Term(words[0], "x")
+    if words[0] in glossary.names:
+        return 1, Term(words[0], "m")
+    return int(len(stem) < 2), Term(words[0], "x")  # numbers, letters, d6
 
 
 def _in_order(terms: list[Term]) -> str:
@@ -213,6 +227,11 @@ def _head_last(terms: list[Term]) -> str:
             waiting.append(term)
     verbs, others = ([term.text for term in terms if term.kind == kind] for kind in "vx")
     return " ".join([*verbs, *([" de ".join(groups)] if groups else []), *(adjective.agreeing(head) for adjective in waiting), *others])
+
+
+def _head_first_or_last(terms: list[Term]) -> str:
+    """As `_head_last`, with some words a head wherever they stand: "staff air" is a staff."""
+    return _head_last([*terms[1:], terms[0]] if terms and terms[0].text in HEADS else terms)
 
 
 # --- the words -------------------------------------------------------------------------------------------------------------------
