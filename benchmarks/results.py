@@ -23,9 +23,9 @@ def table(claims: list[dict]) -> str:
     return "\n".join(lines)
 
 
-def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bool) -> None:
-    """Print a benchmark's part; with `keep` also put it into RESULTS.md."""
-    text = f"## {title}\n\n`{command}`\n\n{table(claims)}\n"
+def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bool, more: str = "") -> None:
+    """Print a benchmark's part, `more` (Markdown) at its end; with `keep` also put it into RESULTS.md."""
+    text = f"## {title}\n\n`{command}`\n\n{table(claims)}\n" + (f"\n{more}\n" if more else "")
     print(text)
     if keep:
         begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->\n"

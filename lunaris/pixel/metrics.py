@@ -3,13 +3,24 @@
 psnr_db              reconstruction of held-out sprites, premultiplied RGBA, dB; higher is better
 active_dims          latent dimensions with a variance of their means above 0.01: 0 is posterior collapse (Burda et al. 2016)
 kl_nats              mean KL(q(z|x) || N(0, I)) of held-out sprites
-retrieval_r1_of_32   how often the right one of 32 captions lies nearest to the picture's latent mean; chance is 0.031
+retrieval_r1_of_32   how often the right one of 32 sprites lies nearest to its caption; chance is 0.031
+kid                  distance of sprites drawn for the data's captions from the data (features.py); lower is better
+kid_train_captions   the same for the captions of training groups, against training sprites that were not asked for
+kid_held_out_captions   and for captions of held-out groups, whose words may be new, against held-out sprites
+kid_floor            the data against itself, halved between groups: other things drawn by the same hand. What `kid_floor_held_out`
+                     (training against held-out sprites) and `kid_floor_whole` (random halves, about 0) are floors of, their names say
 isolated_pixel_rate  opaque pixels unlike all four neighbours, of generated sprites; compare with the data's own rate
 faint_alpha_rate     pixels with 0 < alpha < 0.1, before they are cleaned
+quality_*            the same figure of the flow sampler, for checkpoints that have one; without the prefix it is the instant mode
+
+What cannot be measured is None, and `not_measured` says why.
 """
 
+import functools
 import math
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,8 +29,26 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lunaris.core.images import RgbaBatch, from_model, to_model
-from lunaris.pixel.data import SpriteSet, load_source
+from lunaris.pixel import features, flow
+from lunaris.pixel.data import SpriteSet, join, load_source
+from lunaris.pixel.features import Kid, kid
+from lunaris.pixel.generate import understood
 from lunaris.pixel.model import LunarCore
+from lunaris.pixel.request import PixelRequest
+
+MIN_KID = 32  # sprites a side: with fewer a distance is mostly chance
+MAX_REFERENCE = 1000  # sprites that a distance is taken to; more would cost time and settle nothing
+KID_SAMPLES = 384
+FLOOR_DRAWS = 8
+
+Artist = Callable[[Sequence[str], int], RgbaBatch]  # (captions, seed) -> a sprite for each; caption i gets seed + i
+
+
+class Unmeasured(ValueError):
+    """Why a figure cannot be had from this model and these data."""
+
+
+# --- pictures --------------------------------------------------------------------------------------------------------------------
 
 
 @torch.no_grad()
@@ -45,26 +74,6 @@ def psnr(pictures: Float[Tensor, "n c h w"], originals: Float[Tensor, "n c h w"]
     return min(99.0, -10 * math.log10(error)) if error > 0 else 99.0
 
 
-@torch.no_grad()
-def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
-    """Share of pictures whose own caption is the nearest (cosine, latent mean to text vector) of `of` distinct captions.
-
-    NaN when the model reads no text or the data has fewer than `of` distinct captions. Chance is 1 / of.
-    """
-    first = {caption: row for row, caption in reversed(list(enumerate(data.captions)))}
-    if not model.config.use_text or len(first) < of:
-        return float("nan")
-    rows = sorted(first.values())
-    part = data.take(rows)
-    image = F.normalize(_in_chunks(model.encode, to_model(part.images, model.config.channels).to(model.device))[0], dim=-1)
-    text = F.normalize(model.embed(list(part.captions)), dim=-1)
-    rng, hits = np.random.default_rng(seed), 0
-    for _ in range(draws):
-        chosen = rng.choice(len(rows), of, replace=False)
-        hits += int(((image[chosen] @ text[chosen].T).argmax(1) == torch.arange(of, device=image.device)).sum())
-    return hits / (draws * of)
-
-
 def isolated_pixel_rate(images: RgbaBatch, threshold: float = 0.12) -> float:
     """Share of opaque pixels that differ by more than `threshold` (of full range, largest channel) from all four neighbours."""
     pixels = to_model(images).numpy()  # (n, 4, h, w), premultiplied
@@ -84,24 +93,211 @@ def faint_alpha_rate(pictures: Float[Tensor, "n c h w"]) -> float:
     return float(((alpha > 1e-4) & (alpha < 0.1)).float().mean())
 
 
-def evaluate(model: LunarCore, data: str | Path, *, n: int = 512, seed: int = 0) -> dict:
-    """The figures above on the held-out groups of `data` (any source of `data.load_source`), with sample size and references."""
-    held = load_source(data, side=model.config.side, split="validation", n=n, seed=seed)
-    rows = np.random.default_rng(seed).permutation(len(held))[:n]
-    held = held.take([int(row) for row in rows])
-    prompts = held.captions if model.config.use_text else [None] * len(held)
-    drawn = torch.cat([model.generate(1, prompt, seed=seed + i, temperature=0.7) for i, prompt in enumerate(prompts)])
+# --- words -----------------------------------------------------------------------------------------------------------------------
+
+
+@torch.no_grad()
+def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
+    """Share of captions whose own sprite is the nearest (cosine, text vector to latent mean) of `of` sprites with distinct captions.
+
+    Raises Unmeasured when the model reads no text or the data has fewer than `of` distinct captions. Chance is 1 / of.
+    """
+    first = {caption: row for row, caption in reversed(list(enumerate(data.captions)))}
+    if not model.config.use_text:
+        raise Unmeasured("the model reads no text")
+    if len(first) < of:
+        raise Unmeasured(f"it needs {of} distinct captions, and there are {len(first)}")
+    rows = sorted(first.values())
+    part = data.take(rows)
+    image = F.normalize(_in_chunks(model.encode, to_model(part.images, model.config.channels).to(model.device))[0], dim=-1)
+    text = F.normalize(model.embed([understood(model, caption) for caption in part.captions]), dim=-1)
+    rng, hits = np.random.default_rng(seed), 0
+    for _ in range(draws):
+        chosen = rng.choice(len(rows), of, replace=False)
+        hits += int(((text[chosen] @ image[chosen].T).argmax(1) == torch.arange(of, device=image.device)).sum())
+    return hits / (draws * of)
+
+
+def modes(model: LunarCore) -> tuple[str, ...]:
+    """The ways a checkpoint can draw, as `PixelRequest.mode` names them."""
+    return ("instant", "quality") if model.config.sampler == "flow" else ("instant",)
+
+
+@torch.no_grad()
+def draw(model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str = "instant") -> Float[Tensor, "n c h w"]:
+    """One picture per caption as the model makes it, with a visitor's settings; picture i from seed + i. Captions steer where they can.
+
+    In batches, unlike `LunarCore.generate`: the flow's pictures equal those up to rounding.
+    """
+    usual = PixelRequest()
+    pictures = []
+    for start in range(0, len(captions), 64):
+        chunk = [" ".join(understood(model, caption).split()) for caption in captions[start : start + 64]]
+        if mode == "quality":
+            shape = (model.config.channels, model.config.side, model.config.side)
+            noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed + start + i)) for i in range(len(chunk))]
+            tokens = [part.to(model.device) for part in model.tokenizer.batch(chunk, model.config.text_encoder_config.max_length)]
+            noise = torch.stack(noise).to(model.device)
+            pictures.append(flow.sample(model.flow, noise, *tokens, steps=usual.steps, guidance=usual.guidance))
+            continue
+        text = None
+        if model.config.use_text:
+            silent = torch.tensor([not words for words in chunk], device=model.device)[:, None]
+            text = torch.where(silent, model.null, model.embed(chunk))
+        noise = model.noise(seed + start, len(chunk)) * usual.temperature
+        pictures.append(model.decode_each(noise, text, usual.guidance))
+    return torch.cat(pictures)
+
+
+def artist_of(model: LunarCore, mode: str = "instant") -> Artist:
+    """The model in one of its modes as an artist."""
+    return lambda captions, seed: from_model(draw(model, captions, seed=seed, mode=mode))
+
+
+# --- distances -------------------------------------------------------------------------------------------------------------------
+
+
+def group_halves(groups: Sequence[str], seed: int) -> tuple[list[int], list[int]]:
+    """Row numbers of two parts of about equal size, no group in both."""
+    rng = np.random.default_rng(seed)
+    members: dict[str, list[int]] = {}
+    for row, group in enumerate(groups):
+        members.setdefault(group, []).append(row)
+    halves: tuple[list[int], list[int]] = ([], [])
+    names = sorted(members)
+    for i in rng.permutation(len(names)):
+        min(halves, key=len).extend(members[names[i]])
+    return halves
+
+
+def random_halves(n: int, seed: int) -> tuple[list[int], list[int]]:
+    """Row numbers of two random halves of n rows."""
+    order = np.random.default_rng(seed).permutation(n).tolist()
+    return order[: n // 2], order[n // 2 :]
+
+
+def distance(ours: Float[Tensor, "n d"], theirs: Float[Tensor, "m d"], seed: int = 0) -> Kid:
+    """`features.kid`. Raises Unmeasured when a side has too few sprites to say anything."""
+    if min(len(ours), len(theirs)) < MIN_KID:
+        raise Unmeasured(f"a distance needs {MIN_KID} sprites on each side, and there are {len(ours)} and {len(theirs)}")
+    return kid(ours, theirs, seed=seed)
+
+
+def floor_of(seen: Float[Tensor, "n d"], halves: Callable[[int], tuple[Sequence[int], Sequence[int]]]) -> Kid:
+    """Mean and scatter of the distance between the two parts that `halves(seed)` makes of a set, over several seeds."""
+    parts = [halves(seed) for seed in range(FLOOR_DRAWS)]
+    values = [distance(seen[list(one)], seen[list(other)]).value for one, other in parts]
+    return Kid(float(np.mean(values)), float(np.std(values)))
+
+
+def caption_kid(artist: Artist, data: SpriteSet | None, *, channels: int = 4, n: int = KID_SAMPLES, seed: int = 0) -> Kid:
+    """How far `n` sprites that `artist` draws for captions of `data` are from sprites of `data` whose captions were not asked for.
+
+    Where too few are left over, all sprites are the reference; where captions are fewer than `n`, they are asked for in turn. With 3
+    `channels` the data are seen on white, as such a model draws. Raises Unmeasured for too few sprites, FileNotFoundError without the
+    feature network.
+    """
+    if data is None or len(data) < MIN_KID:
+        raise Unmeasured(f"a distance needs {MIN_KID} sprites, and there are {len(data) if data else 0}")
+    net = features.load()
+    order = np.random.default_rng(seed).permutation(len(data))
+    asked, rest = np.resize(order, n), order[n:]
+    reference = data.images[(rest if len(rest) >= n else order)[:MAX_REFERENCE]]
+    reference = reference if channels == 4 else from_model(to_model(reference, channels))
+    drawn = artist([data.captions[i] for i in asked], seed)
+    return distance(features.features(net, drawn), features.features(net, reference), seed)
+
+
+def data_floors(train: SpriteSet | None, held: SpriteSet | None) -> dict[str, Callable[[], Kid]]:
+    """Name -> how to measure it, for the distances of the data from itself."""
+    parts = [part.take(range(min(len(part), MAX_REFERENCE))) for part in (train, held) if part]
+    groups = [group for part in parts for group in part.groups]
+    seen = functools.cache(lambda: [features.features(features.load(), part.images) for part in parts])
+
+    def held_out() -> Kid:
+        if len(parts) < 2:
+            raise Unmeasured("no group is held out" if held is None else "every group is held out")
+        return distance(*seen())
+
     return {
+        "kid_floor": lambda: floor_of(torch.cat(seen()), lambda seed: group_halves(groups, seed)),
+        "kid_floor_whole": lambda: floor_of(torch.cat(seen()), lambda seed: random_halves(len(groups), seed)),
+        "kid_floor_held_out": held_out,
+    }
+
+
+# --- the report ------------------------------------------------------------------------------------------------------------------
+
+
+def evaluate(model: LunarCore, data: str | Path, *, n: int = 512, seed: int = 0) -> dict[str, Any]:
+    """The figures above for any source of `data.load_source`, with sample sizes and references, ready for JSON.
+
+    All but the distances are measured on held-out groups, or on all sprites when none is held out (`measured_on` says which). At most
+    `n` sprites are drawn for each figure. Raises what `load_source` raises for a source that cannot be read.
+    """
+    parts = _parts(data, model.config.side, n, seed)
+    held = parts["validation"] or parts["train"]
+    held = held.take(range(min(n, len(held))))
+    report: dict[str, Any] = {
         "data": str(data),
+        "measured_on": "held-out groups" if parts["validation"] else "all sprites: no group is held out",
         "n": len(held),
         **reconstruction_metrics(model, held),
         "latent_dims": model.config.latent_dim,
-        "retrieval_r1_of_32": retrieval_r1(model, held, seed=seed),
+        "retrieval_r1_of_32": None,
         "retrieval_chance": 1 / 32,
-        "isolated_pixel_rate": isolated_pixel_rate(from_model(drawn)),
-        "isolated_pixel_rate_of_data": isolated_pixel_rate(held.images),
-        "faint_alpha_rate": faint_alpha_rate(drawn),
     }
+    missing: dict[str, str] = {}
+
+    def measure(name: str, figure: Callable[..., float | Kid], *args, **options) -> None:
+        """Put a figure into the report; a distance with its spread; None and the reason where there is none."""
+        try:
+            value = figure(*args, **options)
+        except (Unmeasured, FileNotFoundError) as why:  # the feature network may not have come along
+            report[name], missing[name] = None, str(why)
+            return
+        report[name] = value.value if isinstance(value, Kid) else value
+        if isinstance(value, Kid):
+            report[f"{name}_spread"] = value.spread
+
+    measure("retrieval_r1_of_32", retrieval_r1, model, held, seed=seed)
+    kids = {
+        "kid": join([part for part in parts.values() if part]),
+        "kid_train_captions": parts["train"],
+        "kid_held_out_captions": parts["validation"],
+    }
+    for mode in modes(model):
+        prefix = "" if mode == "instant" else f"{mode}_"
+        drawn = draw(model, held.captions, seed=seed, mode=mode)
+        report[f"{prefix}isolated_pixel_rate"] = isolated_pixel_rate(from_model(drawn))
+        report[f"{prefix}faint_alpha_rate"] = faint_alpha_rate(drawn)
+        artist = artist_of(model, mode)
+        for name, part in kids.items():
+            if name == "kid" or model.config.use_text:
+                measure(f"{prefix}{name}", caption_kid, artist, part, channels=model.config.channels, seed=seed)
+            else:
+                report[f"{prefix}{name}"], missing[f"{prefix}{name}"] = None, "the model reads no text"
+    for name, figure in data_floors(parts["train"], parts["validation"]).items():
+        measure(name, figure)
+    report["isolated_pixel_rate_of_data"] = isolated_pixel_rate(held.images)
+    report["faint_alpha_rate_of_data"] = faint_alpha_rate(to_model(held.images))
+    return report | {"not_measured": missing}
+
+
+def _parts(data: str | Path, side: int, n: int, seed: int) -> dict[str, SpriteSet | None]:
+    """The training and the held-out part of a source in random order; None for one without a sprite."""
+    parts: dict[str, SpriteSet | None] = {}
+    refused: list[ValueError] = []
+    for name in ("train", "validation"):
+        try:
+            part = load_source(data, side=side, split=name, n=2 * n, seed=seed)
+            parts[name] = part.take(np.random.default_rng(seed).permutation(len(part)).tolist())
+        except ValueError as error:  # this part is empty, or neither can be read
+            parts[name] = None
+            refused.append(error)
+    if len(refused) == 2:
+        raise refused[0]
+    return parts
 
 
 def _in_chunks(fn, x: Tensor, size: int = 256):
