@@ -1,0 +1,484 @@
+"""Retrain a checkpoint on a visitor's own pictures: read what they uploaded, train for a minute or two, hand back a checkpoint.
+
+    pictures = read_uploads([("red_potion.png", path), ("more.zip", path)], side=16)
+    token = start(owner, pictures, base=folder, steps=300)      a job of `core.jobs`, with live samples in its folder
+    model_folder(ref_of(token))                                 the checkpoint it made
+
+The command line does the same on a folder of pictures, without a server:
+
+    python -m lunaris pixel train --preset small --source FOLDER --init-from pixel-16 --steps 300 --learning-rate 2e-3 --beta 1 --out DIR
+
+What changes against training from scratch: the palette takes in the visitor's colours, each in the place of the nearest colour the
+model knew, so that what it learned about red now draws the new red; words it did not know join the list; the quality sampler, which
+learned other pictures, is left out.
+"""
+
+import io
+import json
+import math
+import re
+import time
+import zipfile
+import zlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+import lunaris
+from lunaris.core import hub, images, jobs
+from lunaris.core.config import BaseConfig, option
+from lunaris.core.isolation import eval_mode, generators_put_back
+from lunaris.core.training import Callback, Run, fit
+from lunaris.pixel.config import PixelConfig, PixelTrainConfig
+from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
+from lunaris.pixel.metrics import reconstruction_metrics
+from lunaris.pixel.model import LunarCore, PaletteHead, load, save
+from lunaris.pixel.request import MAX_PROMPT
+from lunaris.pixel.train import command_line, count_words, make_loss, start_from
+
+MAX_PICTURES = 200
+MIN_PICTURES = 4
+MAX_PICTURE_BYTES = 2 * 2**20
+MAX_PICTURE_PIXELS = 2048 * 2048
+MAX_TEXT_BYTES = 2**20
+MAX_ZIP_ENTRIES = 5000
+PICTURES = (".png", ".gif", ".webp", ".jpg", ".jpeg")
+TEXTS = (".txt", ".jsonl")
+ROWS = 8  # of samples in the course of a training, after the one before it
+REF = "retrained:"  # begins the refs of models that were made here; what follows is the id of the job
+
+# --- what a visitor uploads -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Note:
+    """A file that was left out, or used in part. `why` is one of WHY; `detail` the reader's own sentence, or the name of the twin."""
+
+    name: str
+    why: str
+    detail: str = ""
+
+
+WHY = ("unreadable", "bytes", "empty", "twin", "outside", "unknown", "locked", "animated", "lines")
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """The usable pictures of an upload, their file names, and what became of the rest."""
+
+    data: SpriteSet
+    names: tuple[str, ...]
+    notes: tuple[Note, ...]
+
+
+@dataclass(frozen=True)
+class _File:
+    """One file of the upload or of a ZIP in it; `read(limit)` gives at most `limit` bytes of it."""
+
+    name: str
+    size: int
+    read: Callable[[int], bytes]
+
+    @property
+    def suffix(self) -> str:
+        return PurePosixPath(self.name).suffix.lower()
+
+
+def read_uploads(files: Sequence[tuple[str, Path]], *, side: int, caption: str = "") -> Pictures:
+    """The pictures of `files` (name, where it lies) at side x side pixels: pictures, ZIPs of them, and texts with their captions.
+
+    Captions come from captions.jsonl ({"file", "caption"} a line), captions.txt (`name.png: caption` a line) or a .txt beside the
+    picture; without one, from `caption`, else from the file's name: `red_potion-02.png` is "red potion". Nothing is unpacked to the
+    disk. A bad file is left out by name and costs the others nothing. Raises ValueError when there are more than 200 pictures, before
+    any is opened, and when fewer than 4 different ones are left.
+    """
+    if len(files) > 2 * MAX_PICTURES + 2:  # each with a text beside it
+        raise _too_many(len(files))
+    notes: list[Note] = []
+    with ExitStack() as stack:
+        found = [file for name, path in files for file in _unpacked(_plain_name(name), path, stack, notes)]
+        pictures = [file for file in found if file.suffix not in TEXTS]
+        if len(pictures) > MAX_PICTURES:
+            raise _too_many(len(pictures))
+        captions = _captions([file for file in found if file.suffix in TEXTS], notes)
+        kept: dict[bytes, tuple[str, np.ndarray, str]] = {}
+        for file in pictures:
+            image = _picture(file, side, notes)
+            if image is None:
+                continue
+            twin = kept.get(image.tobytes())
+            if twin:
+                notes.append(Note(file.name, "twin", twin[0]))
+                continue
+            said = captions.get(file.name.lower()) or captions.get(PurePosixPath(file.name).name.lower()) or _one_line(caption)
+            kept[image.tobytes()] = (file.name, image, said or _words_of(file.name))
+    if len(kept) < MIN_PICTURES:
+        raise ValueError(_too_few(len(kept), notes))
+    names, arrays, said = zip(*kept.values(), strict=True)
+    return Pictures(SpriteSet(np.stack(arrays), said, tuple(map(_words_of, names))), names, tuple(notes))
+
+
+def _too_many(count: int) -> ValueError:
+    return ValueError(f"give at most {MAX_PICTURES} pictures, got {count:,}; choose the best ones")
+
+
+def _too_few(count: int, notes: Sequence[Note]) -> str:
+    first = next((note for note in notes if note.why != "animated"), None)
+    about = f" ({first.detail or f'{first.name} was left out'})" if first and first.why != "twin" else ""
+    return f"give at least {MIN_PICTURES} different pictures, got {count}{about}; add PNG files or a ZIP of them"
+
+
+def _plain_name(name: str) -> str:
+    """A file's name as it is shown: without control characters, at most 120 characters."""
+    return "".join(c for c in name if c.isprintable())[-120:] or "file"
+
+
+def _unpacked(name: str, path: Path, stack: ExitStack, notes: list[Note]) -> Iterator[_File]:
+    """The file itself, or what is in it when it is a ZIP; only the table of contents is read here."""
+    if PurePosixPath(name).suffix.lower() != ".zip":
+        yield _File(name, path.stat().st_size, lambda limit: _read(path, limit))
+        return
+    try:
+        archive = stack.enter_context(zipfile.ZipFile(path))
+    except (zipfile.BadZipFile, OSError, ValueError):
+        notes.append(Note(name, "unreadable", f"{name} is not a readable ZIP"))
+        return
+    entries = [entry for entry in archive.infolist() if not entry.is_dir()]
+    if len(entries) > MAX_ZIP_ENTRIES:
+        raise _too_many(len(entries))
+    for entry in entries:
+        parts = PurePosixPath(entry.filename.replace("\\", "/")).parts
+        shown = _plain_name(entry.filename)
+        if any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts):
+            continue  # what systems add unasked
+        if ".." in parts or entry.filename.startswith("/") or ":" in parts[0]:
+            notes.append(Note(shown, "outside"))
+        elif entry.flag_bits & 1:
+            notes.append(Note(shown, "locked"))
+        elif PurePosixPath(shown).suffix.lower() not in (*PICTURES, *TEXTS):
+            notes.append(Note(shown, "unknown"))
+        else:
+            yield _File(shown, entry.file_size, lambda limit, entry=entry: _read_entry(archive, entry, limit))
+
+
+def _read(path: Path, limit: int) -> bytes:
+    with path.open("rb") as file:
+        return file.read(limit)
+
+
+def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) -> bytes:
+    """At most `limit` bytes, whatever the entry says of its size. Raises ValueError for a damaged one."""
+    try:
+        with archive.open(entry) as file:
+            return file.read(limit)
+    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+        raise ValueError(f"{entry.filename} is damaged in the ZIP ({type(error).__name__})") from None
+
+
+def _picture(file: _File, side: int, notes: list[Note]) -> images.Rgba | None:
+    """The picture at side x side pixels, or None and a note."""
+    if file.suffix not in PICTURES:
+        notes.append(Note(file.name, "unknown"))
+        return None
+    if file.size > MAX_PICTURE_BYTES:
+        notes.append(Note(file.name, "bytes"))
+        return None
+    try:
+        content = file.read(MAX_PICTURE_BYTES + 1)
+        if len(content) > MAX_PICTURE_BYTES:
+            notes.append(Note(file.name, "bytes"))
+            return None
+        image = images.fit_square(images.read_image(content, max_pixels=MAX_PICTURE_PIXELS), side)
+        animated = images.ignored_frames(content, max_pixels=MAX_PICTURE_PIXELS) > 0
+    except ValueError as error:
+        notes.append(Note(file.name, "unreadable", str(error).replace("the picture", file.name)))
+        return None
+    if not image[..., 3].any():
+        notes.append(Note(file.name, "empty"))
+        return None
+    if animated:
+        notes.append(Note(file.name, "animated"))
+    return np.where(image[..., 3:] > 0, image, 0)  # invisible colour makes no two pictures different
+
+
+def _captions(texts: Sequence[_File], notes: list[Note]) -> dict[str, str]:
+    """File name in lower case -> caption, from every text of the upload."""
+    captions: dict[str, str] = {}
+    for file in texts:
+        try:
+            lines = file.read(MAX_TEXT_BYTES).decode("utf-8-sig", errors="replace").splitlines()
+        except ValueError as error:
+            notes.append(Note(file.name, "unreadable", str(error)))
+            continue
+        stem = PurePosixPath(file.name).stem.lower()
+        if stem == "captions":
+            pairs = [_pair(line) for line in lines if line.strip()]
+            captions |= {name.lower(): _one_line(caption) for name, caption in filter(None, pairs)}
+            if None in pairs:
+                notes.append(Note(file.name, "lines", str(pairs.count(None))))
+        else:
+            beside = str(PurePosixPath(file.name).with_suffix("")).lower()
+            captions |= {beside + suffix: _one_line(" ".join(lines)) for suffix in PICTURES}
+    return captions
+
+
+def _pair(line: str) -> tuple[str, str] | None:
+    """(file, caption) of `name.png: caption` or of {"file": "name.png", "caption": "caption"}; None for any other line."""
+    if line.lstrip().startswith("{"):
+        try:
+            row = json.loads(line)
+        except (ValueError, RecursionError):
+            return None
+        file, caption = row.get("file"), row.get("caption")
+        return (file, caption) if isinstance(file, str) and isinstance(caption, str) else None
+    match = re.match(rf"\s*(.+?(?:{'|'.join(map(re.escape, PICTURES))}))\s*[\t:=,;|]\s*(\S.*)", line, re.IGNORECASE)
+    return (match[1], match[2]) if match else None
+
+
+def _one_line(text: str) -> str:
+    """A caption: one line of printable characters, no longer than a prompt may be."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())[:MAX_PROMPT]
+
+
+def _words_of(name: str) -> str:
+    """A caption from a file's name, without the numbers that tell copies apart; "sprite" for a name of numbers alone."""
+    words = re.sub(r"[\W_]+", " ", PurePosixPath(name).stem).strip()
+    return re.sub(r"( ?\d+)+$", "", words).lower()[:MAX_PROMPT] or "sprite"
+
+
+# --- start -----------------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class RetrainRequest(BaseConfig):
+    """What a visitor may set, checked when it is made."""
+
+    steps: int = option(300, "training steps of 32 pictures each", ge=10, le=3000)
+    learning_rate: float = option(2e-3, "peak learning rate", ge=1e-5, le=1e-2)
+    seed: int = option(0, "order of the pictures and the samples", ge=0, le=2**32 - 1)
+
+
+def start(owner: str, pictures: Pictures, request: RetrainRequest, *, base: Path, base_ref: str, name: str = "my-sprites") -> str:
+    """Queue a retraining of the checkpoint in `base` and return its token (see `jobs.Jobs.start`).
+
+    `name` is what the new checkpoint is called: letters, digits and hyphens. The pictures go into the job's folder in the packed layout
+    that `data.load_source` reads.
+    """
+    packed = io.BytesIO()
+    np.savez_compressed(packed, images=pictures.data.images)
+    rows = zip(pictures.names, pictures.data.captions, pictures.data.groups, strict=True)
+    lines = [json.dumps({"file": file, "caption": caption, "group": group}) for file, caption, group in rows]
+    base_name = (
+        "MODEL" if base_ref.startswith(REF) else base.name if Path(base_ref).is_dir() else base_ref
+    )  # for the card: no paths, no ids
+    settings = {**request.to_dict(), "base": str(base.resolve()), "base_name": base_name, "name": name}
+    files = {"data/sprites.npz": packed.getvalue(), "data/sprites.captions.jsonl": ("\n".join(lines) + "\n").encode()}
+    return jobs.shared().start(owner, f"{__name__}:run", settings, files)
+
+
+def ref_of(token: str) -> str:
+    """The ref under which this server, and no other, serves the model that the job made."""
+    return REF + jobs.id_of(token)
+
+
+def model_folder(ref: str) -> Path:
+    """The checkpoint behind a ref of `ref_of`. It names no path, so a visitor can reach nothing else with it. Raises FileNotFoundError."""
+    folder = jobs.shared().folder_of(ref.removeprefix(REF))
+    made = [path for path in sorted((folder / "model").glob("[a-z0-9]*")) if (path / "config.json").is_file()]
+    if not made:
+        raise FileNotFoundError("this training has made no model yet; wait for its end, or cancel it to get what it has so far")
+    return made[0]
+
+
+# --- the training, in the job's process -------------------------------------------------------------------------------------------
+
+
+def run(work: jobs.Work) -> None:
+    """Retrain, or go on with it, and leave the checkpoint in the job's folder; stopped early, it holds what was learned so far."""
+    torch.set_num_threads(1)
+    settings = work.settings
+    base = load(settings["base"])
+    data = load_source(work.folder / "data", side=base.config.side, split="all")
+    part, held, apart = hold_out(data)
+    train_config = settings_for(base.config, settings)
+    with generators_put_back(torch.device("cpu")):
+        torch.manual_seed(train_config.seed)
+        model = adapted(base, part, seed=train_config.seed)
+    before = reconstruction_metrics(base, held)
+    work.report(pictures=len(data), held_out=len(held) if apart else 0, steps=train_config.steps, before=before, after=None)
+
+    batches = Batches(part, train_config.batch_size, model.config, model.tokenizer)
+    live = Live(work, base, prompts_of(data))
+    out = work.folder / "training"
+    options = {"callbacks": [live], "resume": True, "should_stop": work.should_stop, "progress": False}
+    result = fit(model, batches, make_loss(train_config), train_config, out, **options)
+    model = model.cpu().eval()
+    folder = work.folder / "model" / settings["name"]
+    save(model, folder, dtype=torch.float16)
+    after = reconstruction_metrics(load(folder), held)  # of the very file that is handed out
+    card = make_card(model, train_config, settings, data, result.step, before, after, apart)
+    save(model, folder, card=card, dtype=torch.float16)
+    work.report(step=result.step, after=after, eta_s=0)
+
+
+def hold_out(data: SpriteSet) -> tuple[SpriteSet, SpriteSet, bool]:
+    """(to train on, to measure on, whether they are apart): a tenth of the pictures in whole groups, or all for both when there are few."""
+    groups = sorted(set(data.groups), key=lambda group: (zlib.crc32(group.encode()), group))
+    wanted, chosen = len(data) // 10, set()
+    if len(data) >= 30:
+        for group in groups:
+            if sum(data.groups.count(name) for name in (*chosen, group)) <= wanted:
+                chosen.add(group)
+    apart = [i for i, group in enumerate(data.groups) if group in chosen]
+    if not apart:
+        return data, data, False
+    return data.take([i for i, group in enumerate(data.groups) if group not in chosen]), data.take(apart), True
+
+
+def settings_for(config: PixelConfig, settings: dict[str, Any]) -> PixelTrainConfig:
+    """How to train: as the checkpoint's kind was, shorter."""
+    preset = PixelTrainConfig() if config.head == "mse" else PixelTrainConfig.small()
+    return preset.replace(
+        steps=settings["steps"],
+        learning_rate=settings["learning_rate"],
+        seed=settings["seed"],
+        beta=1.0,  # little data: what the pictures say counts more than how tidy the latents are
+        batch_size=32,
+        warmup_steps=settings["steps"] // 20,
+        ema_decay=0.98,
+        eval_every=0,
+        save_every=200,
+        keep_checkpoints=1,
+        log_every=10,
+        tracker="none",
+        init_from=settings["base_name"],
+    )
+
+
+def adapted(base: LunarCore, data: SpriteSet, *, seed: int = 0) -> LunarCore:
+    """A copy of `base` that can draw the colours of `data` and knows its words; every weight is still that of `base`."""
+    model = LunarCore.from_config(base.config.replace(sampler="normal"))
+    start_from(model, base)
+    model.words = {**base.words, **count_words(data.captions)} if base.config.use_text else {}
+    if isinstance(model.head, PaletteHead):
+        size, channels = base.config.palette_size, base.config.channels
+        adopt_palette(model.head, fit_palette(data.images, size, channels, seed=seed))
+    return model
+
+
+@torch.no_grad()
+def adopt_palette(head: PaletteHead, colours: Float[Tensor, "p c"]) -> None:
+    """Put each of `colours` in the place of the nearest one in the palette, nearest pairs first; the places left keep theirs.
+
+    A slot's liking for a place is what the model learned: there "red" goes on meaning red, in the new shade.
+    """
+    distance = torch.cdist(colours, head.palette)
+    distance[:, head.used == 0] = 10.0  # an empty place is worse than any colour
+    free_colour, free_place = torch.ones(len(colours), dtype=torch.bool), torch.ones(len(head.palette), dtype=torch.bool)
+    for pair in distance.flatten().argsort(stable=True).tolist():
+        colour, place = divmod(pair, len(head.palette))
+        if free_colour[colour] and free_place[place]:
+            head.palette[place], head.used[place] = colours[colour], 1
+            free_colour[colour] = free_place[place] = False
+
+
+def prompts_of(data: SpriteSet, count: int = 8) -> list[str]:
+    """Up to `count` different captions, evenly spread over the upload; repeated in turn when there are fewer."""
+    distinct = list(dict.fromkeys(data.captions))
+    chosen = [distinct[i * len(distinct) // count] for i in range(count)] if len(distinct) >= count else distinct
+    return [chosen[i % len(chosen)] for i in range(count)]
+
+
+class Live(Callback):
+    """What the visitor sees while it trains: progress, the curve of the loss, and a row of samples now and then."""
+
+    def __init__(self, work: jobs.Work, base: LunarCore, prompts: list[str]):
+        self.work, self.base, self.prompts = work, base, prompts
+        self.curve: list[tuple[int, float]] = []  # (step, mean loss since the last point)
+        self.rows: list[int] = []  # the steps at which samples were drawn
+        self._losses: list[float] = []
+
+    def on_start(self, run: Run) -> None:
+        self._since, self._began_at = time.monotonic(), run.step
+        if not self.rows:
+            self._draw(self.base, 0)
+        self._report(run)
+
+    def on_step(self, run: Run) -> None:
+        steps = run.config.steps
+        self._losses.append(run.metrics()["loss"])
+        if run.step % max(1, steps // 60) == 0 or run.step == steps:
+            self.curve.append((run.step, round(sum(self._losses) / len(self._losses), 2)))
+            self._losses = []
+        if run.step >= len(self.rows) * steps / ROWS:
+            with run.averaged(), eval_mode(run.model):
+                self._draw(run.model, run.step)
+        if run.step == steps or time.monotonic() - self._told > 0.5:
+            self._report(run)
+
+    def _draw(self, model: LunarCore, step: int) -> None:
+        """One row of samples: the same prompts and seeds every time, so that only the model makes the difference."""
+        prompts = self.prompts if model.config.use_text else [None] * len(self.prompts)
+        drawn = [model.generate(1, prompt, seed=i, temperature=0.7) for i, prompt in enumerate(prompts)]
+        row = images.grid(images.from_model(torch.cat(drawn)), columns=len(drawn))
+        (self.work.folder / samples_name(step)).write_bytes(images.png_bytes(row))
+        self.rows.append(step)
+
+    def _report(self, run: Run) -> None:
+        self._told = time.monotonic()
+        done = run.step - self._began_at
+        eta_s = round((self._told - self._since) / done * (run.config.steps - run.step), 1) if done else None
+        self.work.report(step=run.step, eta_s=eta_s, curve=self.curve, rows=self.rows)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"curve": self.curve, "rows": self.rows, "losses": self._losses}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.curve, self.rows, self._losses = state["curve"], state["rows"], state["losses"]
+
+
+def samples_name(step: int) -> str:
+    """The file in the job's folder with the samples drawn after `step`."""
+    return f"samples-{step}.png"
+
+
+def make_card(
+    model: LunarCore,
+    train_config: PixelTrainConfig,
+    settings: Mapping[str, Any],
+    data: SpriteSet,
+    steps: int,
+    before: Mapping[str, float],
+    after: Mapping[str, float],
+    apart: bool,
+) -> str:
+    """The card of a retrained checkpoint: from what, on what, with which command, and what it is worth before and after."""
+    side, measured_on = model.config.side, "a tenth of the pictures, kept out of training"
+    if not apart:
+        measured_on = "the training pictures themselves: too few to keep some apart"
+    numbers = {f"{key} {when}": round(value, 4) for when, table in (("before", before), ("after", after)) for key, value in table.items()}
+    base = train_config.init_from
+    return hub.render_card(
+        name=settings["name"],
+        family="pixel",
+        what=f"LunarisCore {side}x{side}, retrained for {steps} steps from `{base}` on somebody's own pictures.",
+        data=f"{len(data)} pictures that a visitor brought; whoever publishes this checkpoint should name their authors and licences here.",
+        licence="other",
+        command=command_line(model.config, train_config, "FOLDER"),
+        metrics={key: value for key, value in numbers.items() if math.isfinite(value)} | {"steps": steps},
+        dataset=measured_on,
+        limits=[
+            f"Pictures are {side}x{side} pixels; finer detail cannot be drawn.",
+            "It was trained briefly on few pictures: it repeats them more than it invents, and forgets some of what it drew before.",
+            "Words that were in no caption mean what they meant to the checkpoint it started from, if anything.",
+        ],
+        tags=["pixel-art", "retrained", f"lunaris-{lunaris.__version__}"],
+        prompt=re.sub(r"[^\w ,.-]", "", data.captions[0]) if model.config.use_text else None,
+    )
