@@ -38,6 +38,7 @@ KEY = "lunaris"
 FORMAT = 1
 MAX_RECORD = 256 * 1024  # bytes; two embedded 64x64 pictures of pure noise take 45,000
 MAX_SIDE = 64  # of an embedded picture
+PUBLIC_REF = re.compile(r"\w[\w.-]{0,95}(/\w[\w.-]{0,95}(@[\w./+-]{1,100})?)?", re.ASCII)
 SOURCE_TYPE = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
 XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#"><rdf:Description rdf:about=""
@@ -57,7 +58,7 @@ class Record(BaseConfig):
     model: str = option("", "a bundled checkpoint, owner/name[@revision], or the bare name of a folder (local)")
     local: bool = option(False, "whether the model was a folder on the maker's computer")
     weights: str = option("", "first 16 hex digits of the SHA-256 of the checkpoint's model.safetensors")
-    index: int | None = option(None, "which picture of the result the file shows, from 0; null = all, as a sheet", ge=0, le=63)
+    index: int | None = option(None, "which picture of the result the file shows, from 0; null = all, as a sheet", ge=0, le=1023)
     scale: int = option(1, "every pixel became a square of this side", ge=1, le=64)
     columns: int = option(0, "pictures per row of the sheet; 0 = nearly square", ge=0, le=64)
     padding: int = option(0, "transparent pixels between the pictures of the sheet, before scaling", ge=0, le=64)
@@ -71,6 +72,8 @@ class Record(BaseConfig):
         for key, text in texts.items():
             if not (key.isprintable() and str(text).isprintable() and 1 <= len(str(text)) <= 200):  # they are shown on a terminal
                 raise ConfigError(f"{key!a} must be 1 to 200 printable characters, got {str(text)[:40]!a}; the record is damaged")
+        if not self.local and not PUBLIC_REF.fullmatch(self.model):
+            raise ConfigError(f"model must be a bundled name or owner/name, got {self.model[:40]!r}; a file may not choose a folder")
         if not re.fullmatch(r"[0-9a-f]{16}", self.weights):
             raise ConfigError(f"weights must be 16 hex digits, got {self.weights[:40]!r}; the record is damaged")
 
@@ -124,8 +127,7 @@ def _versions() -> dict[str, str]:
 
 def _public_ref(ref: str) -> tuple[str, bool]:
     """(what a file may say about a ref, whether it was a folder): the path of a folder is nobody's business."""
-    remote = ref in hub.bundled() or re.fullmatch(r"\w[\w.-]{0,95}/\w[\w.-]{0,95}(@[\w./+-]{1,100})?", ref, re.ASCII)
-    if remote and not Path(ref).is_dir():
+    if PUBLIC_REF.fullmatch(ref) and not Path(ref).is_dir():
         return ref, False
     name = PurePath(ref.replace("\\", "/")).name
     return "".join(char for char in name if char.isprintable())[:96] or "folder", True

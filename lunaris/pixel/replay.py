@@ -20,6 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from lunaris.core import hub, provenance
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, grid, png_bytes, read_image, upscale
 from lunaris.core.runtime import get_optimal_device
+from lunaris.pixel.explore import arithmetic, decode_point, latent_map, reconstruct
 from lunaris.pixel.generate import generate_request, interpolate, interpolate_prompts
 from lunaris.pixel.model import LunarCore, load
 from lunaris.pixel.request import PixelRequest
@@ -60,8 +61,10 @@ def _generate(model: LunarCore, args: Mapping[str, Any]) -> RgbaBatch:
 
 CALLS: dict[str, Call] = {
     "generate": _generate,
-    "interpolate": keywords(interpolate),
-    "interpolate_prompts": keywords(interpolate_prompts),
+    **{
+        function.__name__: keywords(function)
+        for function in (interpolate, interpolate_prompts, arithmetic, latent_map, decode_point, reconstruct)
+    },
 }
 
 

@@ -158,7 +158,7 @@ def test_only_a_png_without_a_record_is_stamped(png):
 def test_a_record_that_could_not_be_read_again_is_not_written():
     for changes, message in (
         ({"args": {"noise": "x" * 300_000}}, "a record must be at most 256 KB, got 293"),
-        ({"index": 64}, "index must be a whole number or null from 0 to 63, got 64"),
+        ({"index": 1024}, "index must be a whole number or null from 0 to 1023, got 1024"),
         ({"scale": 65}, "scale must be a whole number from 1 to 64, got 65"),
         ({"weights": "abc"}, "weights must be 16 hex digits, got 'abc'"),
         ({"zoom": 2}, "unknown key 'zoom'"),
@@ -207,8 +207,13 @@ HOSTILE = {
     "no arguments": (lambda: with_record(args=None), "args must be a table of keys and values, got None"),
     "unknown family": (lambda: with_record(family="os"), "names the family 'os'; this Lunaris has"),
     "family of a path": (lambda: with_record(family="../../etc"), "names the family"),
+    "model of a path": (
+        lambda: with_record(model="/etc"),
+        "must be a bundled name or owner/name, got '/etc'; a file may not choose a folder",
+    ),
+    "model of a path up": (lambda: with_record(model="../secret"), "must be a bundled name or owner/name"),
     "unknown key": (lambda: with_record(run="rm -rf"), "unknown key 'record.run'"),
-    "index of -1": (lambda: with_record(index=-1), "index must be a whole number or null from 0 to 63, got -1"),
+    "index of -1": (lambda: with_record(index=-1), "index must be a whole number or null from 0 to 1023, got -1"),
     "scale of a million": (lambda: with_record(scale=10**6), "scale must be a whole number from 1 to 64"),
     "weights of a path": (lambda: with_record(weights="/etc/passwd"), "weights must be 16 hex digits"),
     "terminal commands": (lambda: with_record(made_with={"torch": "\x1b[2J"}), r"'made_with.torch' must be 1 to 200 printable"),

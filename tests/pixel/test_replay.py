@@ -91,6 +91,10 @@ def job(call, rng):
             "steps": int(rng.integers(2, 7)),
             "slerp": bool(rng.integers(2)),
         },
+        "arithmetic": {**settings, "expression": str(rng.choice(["cat + hat", "red - blue + 1.5*key", '"a red cat"'])), "n": 3},
+        "latent_map": {**settings, "prompt": str(rng.choice(["", "a cat", "a cat | a key"])), "x": 0.25, "zoom": 2, "cells": 3},
+        "decode_point": {**settings, "x": float(rng.uniform(-2, 2)), "y": 1, "prompt": "a cat | a key"},
+        "reconstruct": {"image": pictures[0]},
     }[call]
 
 
