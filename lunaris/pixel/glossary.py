@@ -140,7 +140,7 @@ def portuguese_caption(english: str) -> str | None:
     "document with arrow icon" -> "ícone de documento com seta"; "cap, armour" -> "gorro, armadura";
     "tin jupiter, alchemy 1-bit icon" -> "ícone 1-bit de alquimia: estanho júpiter".
     """
-    name, _, category = english.lower().partition(",")
+    name, _, category = re.sub("^(an?|the) ", "", english.lower()).partition(",")
     style = " 1-bit icon"
     if category.endswith(style):
         parts = _phrase(category.removesuffix(style), _in_order), _phrase(name, _in_order)
@@ -298,9 +298,8 @@ def _table() -> dict:
 @lru_cache(maxsize=1)
 def load() -> Glossary:
     """The glossary with every form of every word."""
-    table = _table()
-    stop = {fold(word): english for word, english in table["stop"].items()}
-    listed = {english: _parsed(text) for topic in table["words"].values() for english, text in topic.items()}
+    listed = entries()
+    stop = {fold(word): english for word, english in _table()["stop"].items()}
     terms = {english: found[0] for english, found in listed.items()}
     ranked: dict[str, list[tuple[int, int, str]]] = {}
     for order, (english, found) in enumerate(listed.items()):
@@ -316,8 +315,10 @@ def load() -> Glossary:
                 if term.is_noun and not term.kind.endswith("p"):
                     options += [(-1 if is_plural else 2, order, word) for word in plurals]
     english = {key: tuple(dict.fromkeys(word for *_, word in sorted(options))) for key, options in ranked.items() if key}
-    return Glossary(terms, english, stop, frozenset(table["names"]))
+    return Glossary(terms, english, stop, frozenset(_table()["names"]))
 
 
-def _parsed(text: str) -> list[Term]:
-    return [Term(*entry.rsplit(":", 1)) for entry in text.split("|")]
+def entries() -> dict[str, list[Term]]:
+    """The list as written: English word or phrase -> its translations, the usual one first."""
+    topics = _table()["words"].values()
+    return {english: [Term(*entry.rsplit(":", 1)) for entry in text.split("|")] for topic in topics for english, text in topic.items()}
