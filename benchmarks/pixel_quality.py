@@ -43,6 +43,7 @@ from lunaris.pixel.train import count_words
 
 REAL = {16: ("sprites_icons16", "sprites_1bit16"), 32: ("sprites_crawl32",)}
 COPY = 0.5  # nearer than this to a training sprite is a copy: one pixel between black and white is 1.7
+EXACT = "donot_use_mm_for_euclid_dist"  # the quick way gives a copy a distance of 0.2
 KID_GOALS = {"training captions": (0.02, 0.01), "held-out captions": (0.25, 0.15)}  # at most, aim
 R1_GOALS = {"sprites_icons16": (0.25, 0.35), "sprites_crawl32": (0.33, 0.45)}  # at least, aim
 PROMPT_GOALS = {"seen": (0.95, 0.98), "unseen": (0.85, 0.92)}
@@ -102,12 +103,12 @@ class NearestByCaption:
 # --- how it is judged ---------------------------------------------------------------------------------------------------------------
 
 
-def appearance(pictures: torch.Tensor, train: SpriteSet, channels: int = 4) -> dict[str, float]:
+def appearance(pictures: torch.Tensor, train: SpriteSet) -> dict[str, float]:
     """isolated, faint, exact, nearest and copies of pictures as a system gives them (see the top of this file)."""
     images = from_model(pictures)
-    flat, known = (to_model(x, channels).flatten(1) for x in (images, train.images))
-    nearest = torch.cat([torch.cdist(chunk, known).amin(1) for chunk in flat.split(256)])
-    colours = np.unique(np.ascontiguousarray(from_model(to_model(train.images, channels))).view(np.uint32))
+    flat, known = (to_model(x).flatten(1) for x in (images, train.images))
+    nearest = torch.cat([torch.cdist(chunk, known, compute_mode=EXACT).amin(1) for chunk in flat.split(256)])
+    colours = np.unique(np.ascontiguousarray(from_model(to_model(train.images))).view(np.uint32))
     return {
         "isolated": metrics.isolated_pixel_rate(images),
         "faint": metrics.faint_alpha_rate(pictures),
@@ -119,6 +120,8 @@ def appearance(pictures: torch.Tensor, train: SpriteSet, channels: int = 4) -> d
 
 def judged(system: System, source: Source, is_seen: Callable[[str], bool], seeds: Sequence[int], n: int) -> dict[str, dict | None]:
     """Measure -> {"value", "spread"} over the seeds, None where too few sprites are there to tell."""
+    if system.channels == 3:
+        source = Source(source.name, metrics.on_white(source.train), metrics.on_white(source.held))
     drawn: list[torch.Tensor] = []
 
     def artist(captions: Sequence[str], seed: int) -> RgbaBatch:
@@ -136,13 +139,13 @@ def judged(system: System, source: Source, is_seen: Callable[[str], bool], seeds
     row: dict[str, dict | None] = {}
     for name, part in parts.items():
         try:
-            kids = [metrics.caption_kid(artist, part, channels=system.channels, n=n, seed=seed).value for seed in seeds]
+            kids = [metrics.caption_kid(artist, part, n=n, seed=seed).value for seed in seeds]
         except metrics.Unmeasured:
             row[f"KID, {name}"] = None
             continue
         row[f"KID, {name}"] = over_seeds(kids)
         if name == "training captions":
-            looks = [appearance(pictures, source.train, system.channels) for pictures in drawn]
+            looks = [appearance(pictures, source.train) for pictures in drawn]
             row |= {key: over_seeds([look[key] for look in looks]) for key in looks[0]}
     return row
 
@@ -241,7 +244,7 @@ def retrieval_claims(model, source: Source, is_seen: Callable[[str], bool], seed
 
 def as_markdown(title: str, table: dict[str, dict]) -> str:
     """A table with a row per system and a column per measure."""
-    columns = list(dict.fromkeys(key for row in table.values() for key in row))
+    columns = sorted(dict.fromkeys(key for row in table.values() for key in row), key=lambda name: not name.startswith("KID"))
     lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in table.items():
         cells = [cell(row.get(column)) for column in columns]

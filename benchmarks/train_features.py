@@ -132,8 +132,9 @@ distance = features.kid(features.features(net, sprites1), features.features(net,
 
 ## Data and licences
 
-Training groups only: {sources}, the last two at 16x16 and at 32x32. Fugue Icons (C) Yusuke Kamiyamane, CC BY 3.0; Silk icons by Mark James, CC BY 2.5; 1-bit Pixel Icons by
-Nikoichu and the Dungeon Crawl Stone Soup tiles, CC0 1.0; the procedural sprites are Lunaris' own.
+Training groups only: {sources}, the last two at 16x16 and at 32x32.
+Fugue Icons (C) Yusuke Kamiyamane, CC BY 3.0; Silk icons by Mark James, CC BY 2.5; 1-bit Pixel Icons by Nikoichu and the Dungeon Crawl
+Stone Soup tiles, CC0 1.0; the procedural sprites are Lunaris' own.
 
 Licence of the weights: `cc-by-3.0`.
 

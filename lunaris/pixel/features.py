@@ -101,14 +101,14 @@ class Kid:
 def kid(ours: Float[Tensor, "n d"], theirs: Float[Tensor, "m d"], *, seed: int = 0) -> Kid:
     """The distance between two sets of features, unbiased: 0 on average for two draws from one source, however small they are.
 
-    The spread comes from random halves of both sets, whose own scatter is √2 times as wide. Raises ValueError for less than 4 a side.
+    The spread is the scatter over random halves of both sets: that of a mean over half of a set is as wide around the whole set's as
+    the whole set's is around the truth. Raises ValueError for less than 4 a side.
     """
     if min(len(ours), len(theirs)) < 4:
         raise ValueError(f"a distance needs at least 4 sprites on each side, got {len(ours)} and {len(theirs)}")
     rng = np.random.default_rng(seed)
     halves = [[half[rng.permutation(len(half))[: len(half) // 2]] for half in (ours, theirs)] for _ in range(SUBSETS)]
-    scatter = np.std([mmd2(a, b) for a, b in halves])
-    return Kid(mmd2(ours, theirs), float(scatter) / 2**0.5)
+    return Kid(mmd2(ours, theirs), float(np.std([mmd2(a, b) for a, b in halves])))
 
 
 def mmd2(x: Float[Tensor, "n d"], y: Float[Tensor, "m d"]) -> float:

@@ -16,9 +16,10 @@ quality_*            the same figure of the flow sampler, for checkpoints that h
 What cannot be measured is None, and `not_measured` says why.
 """
 
+import contextlib
 import functools
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,7 @@ from torch import Tensor
 
 from lunaris.core.images import RgbaBatch, from_model, to_model
 from lunaris.pixel import features, flow
+from lunaris.pixel.config import PixelConfig
 from lunaris.pixel.data import SpriteSet, join, load_source
 from lunaris.pixel.features import Kid, kid
 from lunaris.pixel.generate import understood
@@ -54,12 +56,10 @@ class Unmeasured(ValueError):
 @torch.no_grad()
 def reconstruction_metrics(model: LunarCore, data: SpriteSet) -> dict[str, float]:
     """psnr_db, kl_nats and active_dims on `data`, in evaluation mode whatever mode the model is in."""
-    was_training = model.training
-    model.eval()
     images = to_model(data.images, model.config.channels).to(model.device)
-    mean, logvar = _in_chunks(model.encode, images)
-    decoded = _in_chunks(model.decode, mean)
-    model.train(was_training)
+    with _evaluating(model):
+        mean, logvar = _in_chunks(model.encode, images)
+        decoded = _in_chunks(model.decode, mean)
     kl = 0.5 * (mean.square() + logvar.exp() - 1 - logvar).sum(1)
     return {
         "psnr_db": psnr(decoded, images),
@@ -170,6 +170,11 @@ def group_halves(groups: Sequence[str], seed: int) -> tuple[list[int], list[int]
     return halves
 
 
+def on_white(data: SpriteSet) -> SpriteSet:
+    """The set as a model of 3 channels could draw it at best."""
+    return SpriteSet(from_model(to_model(data.images, 3)), data.captions, data.groups)
+
+
 def random_halves(n: int, seed: int) -> tuple[list[int], list[int]]:
     """Row numbers of two random halves of n rows."""
     order = np.random.default_rng(seed).permutation(n).tolist()
@@ -190,12 +195,11 @@ def floor_of(seen: Float[Tensor, "n d"], halves: Callable[[int], tuple[Sequence[
     return Kid(float(np.mean(values)), float(np.std(values)))
 
 
-def caption_kid(artist: Artist, data: SpriteSet | None, *, channels: int = 4, n: int = KID_SAMPLES, seed: int = 0) -> Kid:
+def caption_kid(artist: Artist, data: SpriteSet | None, *, n: int = KID_SAMPLES, seed: int = 0) -> Kid:
     """How far `n` sprites that `artist` draws for captions of `data` are from sprites of `data` whose captions were not asked for.
 
-    Where too few are left over, all sprites are the reference; where captions are fewer than `n`, they are asked for in turn. With 3
-    `channels` the data are seen on white, as such a model draws. Raises Unmeasured for too few sprites, FileNotFoundError without the
-    feature network.
+    Where too few are left over, all sprites are the reference; where captions are fewer than `n`, they are asked for in turn. Raises
+    Unmeasured for too few sprites, FileNotFoundError without the feature network.
     """
     if data is None or len(data) < MIN_KID:
         raise Unmeasured(f"a distance needs {MIN_KID} sprites, and there are {len(data) if data else 0}")
@@ -203,7 +207,6 @@ def caption_kid(artist: Artist, data: SpriteSet | None, *, channels: int = 4, n:
     order = np.random.default_rng(seed).permutation(len(data))
     asked, rest = np.resize(order, n), order[n:]
     reference = data.images[(rest if len(rest) >= n else order)[:MAX_REFERENCE]]
-    reference = reference if channels == 4 else from_model(to_model(reference, channels))
     drawn = artist([data.captions[i] for i in asked], seed)
     return distance(features.features(net, drawn), features.features(net, reference), seed)
 
@@ -233,26 +236,33 @@ def evaluate(model: LunarCore, data: str | Path, *, n: int = 512, seed: int = 0)
     """The figures above for any source of `data.load_source`, with sample sizes and references, ready for JSON.
 
     All but the distances are measured on held-out groups, or on all sprites when none is held out (`measured_on` says which). At most
-    `n` sprites are drawn for each figure. Raises what `load_source` raises for a source that cannot be read.
+    `n` sprites are looked at and drawn for each figure. Raises what `load_source` raises for a source that cannot be read.
     """
-    parts = _parts(data, model.config.side, n, seed)
-    held = parts["validation"] or parts["train"]
+    with _evaluating(model):
+        return _evaluate(model, data, n, seed)
+
+
+def _evaluate(model: LunarCore, data: str | Path, n: int, seed: int) -> dict[str, Any]:
+    parts = _parts(data, model.config, n, seed)
+    train, held_out = parts["train"], parts["validation"]
+    held = held_out or train
     held = held.take(range(min(n, len(held))))
     report: dict[str, Any] = {
         "data": str(data),
-        "measured_on": "held-out groups" if parts["validation"] else "all sprites: no group is held out",
+        "measured_on": "held-out groups" if held_out else "all sprites: no group is held out",
         "n": len(held),
         **reconstruction_metrics(model, held),
         "latent_dims": model.config.latent_dim,
-        "retrieval_r1_of_32": None,
         "retrieval_chance": 1 / 32,
+        "isolated_pixel_rate_of_data": isolated_pixel_rate(held.images),
+        "faint_alpha_rate_of_data": faint_alpha_rate(to_model(held.images)),
     }
     missing: dict[str, str] = {}
 
-    def measure(name: str, figure: Callable[..., float | Kid], *args, **options) -> None:
+    def measure(name: str, figure: Callable[[], float | Kid]) -> None:
         """Put a figure into the report; a distance with its spread; None and the reason where there is none."""
         try:
-            value = figure(*args, **options)
+            value = figure()
         except (Unmeasured, FileNotFoundError) as why:  # the feature network may not have come along
             report[name], missing[name] = None, str(why)
             return
@@ -260,12 +270,8 @@ def evaluate(model: LunarCore, data: str | Path, *, n: int = 512, seed: int = 0)
         if isinstance(value, Kid):
             report[f"{name}_spread"] = value.spread
 
-    measure("retrieval_r1_of_32", retrieval_r1, model, held, seed=seed)
-    kids = {
-        "kid": join([part for part in parts.values() if part]),
-        "kid_train_captions": parts["train"],
-        "kid_held_out_captions": parts["validation"],
-    }
+    measure("retrieval_r1_of_32", lambda: retrieval_r1(model, held, seed=seed))
+    kids = {"kid": join([part for part in (train, held_out) if part]), "kid_train_captions": train, "kid_held_out_captions": held_out}
     for mode in modes(model):
         prefix = "" if mode == "instant" else f"{mode}_"
         drawn = draw(model, held.captions, seed=seed, mode=mode)
@@ -274,30 +280,40 @@ def evaluate(model: LunarCore, data: str | Path, *, n: int = 512, seed: int = 0)
         artist = artist_of(model, mode)
         for name, part in kids.items():
             if name == "kid" or model.config.use_text:
-                measure(f"{prefix}{name}", caption_kid, artist, part, channels=model.config.channels, seed=seed)
+                measure(f"{prefix}{name}", functools.partial(caption_kid, artist, part, n=min(n, KID_SAMPLES), seed=seed))
             else:
                 report[f"{prefix}{name}"], missing[f"{prefix}{name}"] = None, "the model reads no text"
-    for name, figure in data_floors(parts["train"], parts["validation"]).items():
+    for name, figure in data_floors(train, held_out).items():
         measure(name, figure)
-    report["isolated_pixel_rate_of_data"] = isolated_pixel_rate(held.images)
-    report["faint_alpha_rate_of_data"] = faint_alpha_rate(to_model(held.images))
     return report | {"not_measured": missing}
 
 
-def _parts(data: str | Path, side: int, n: int, seed: int) -> dict[str, SpriteSet | None]:
+def _parts(data: str | Path, config: PixelConfig, n: int, seed: int) -> dict[str, SpriteSet | None]:
     """The training and the held-out part of a source in random order; None for one without a sprite."""
     parts: dict[str, SpriteSet | None] = {}
     refused: list[ValueError] = []
     for name in ("train", "validation"):
         try:
-            part = load_source(data, side=side, split=name, n=2 * n, seed=seed)
-            parts[name] = part.take(np.random.default_rng(seed).permutation(len(part)).tolist())
+            part = load_source(data, side=config.side, split=name, n=2 * n, seed=seed)
+            part = part.take(np.random.default_rng(seed).permutation(len(part)).tolist())
+            parts[name] = part if config.channels == 4 else on_white(part)
         except ValueError as error:  # this part is empty, or neither can be read
             parts[name] = None
             refused.append(error)
     if len(refused) == 2:
         raise refused[0]
     return parts
+
+
+@contextlib.contextmanager
+def _evaluating(model: LunarCore) -> Iterator[None]:
+    """The model in evaluation mode; afterwards in the mode it was in."""
+    was_training = model.training
+    model.eval()
+    try:
+        yield
+    finally:
+        model.train(was_training)
 
 
 def _in_chunks(fn, x: Tensor, size: int = 256):
