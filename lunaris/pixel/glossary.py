@@ -118,7 +118,23 @@ def _replacement(words: Sequence[str], known: Collection[str]) -> tuple[int, str
         if any(word not in known for word in phrase):
             english = _best(glossary.english.get(" ".join(phrase), ()), known)
             best = (count, english) if english else best
+    if best == (1, None) and first not in known:
+        return 1, _best_of_diminutive(first, known)
     return best
+
+
+def _best_of_diminutive(word: str, known: Collection[str]) -> str | None:
+    """What "dragaozinho", "barquinhos" or "espadinha" are small ones of: a word the model knows in either language."""
+    match = re.fullmatch("(.{2,}?)(z?)inh[oa]s?", word)
+    if not match or word in load().english:  # golfinho is a dolphin, no small golf
+        return None
+    stem = re.sub("gu$", "g", re.sub("qu$", "c", match[1]))
+    for plain in [match[1]] if match[2] else [stem + ending for ending in "oae"]:
+        options = load().english.get(plain, ())
+        found = plain if options and plain in known else _best(options, known)
+        if found:
+            return found
+    return None
 
 
 def _best(options: Sequence[str], known: Collection[str]) -> str | None:

@@ -90,6 +90,21 @@ def test_a_word_that_training_saw_far_more_often_wins():
     assert to_english("livros", {"books", "book"}) == "books"
 
 
+@pytest.mark.parametrize(
+    ("prompt", "english"),
+    [
+        ("dragãozinho", "dragon"),
+        ("barquinhos", "ship"),
+        ("foguinho", "fire"),
+        ("espadinha", "espada"),
+        ("caminho", "path"),
+        ("vinho", "vinho"),
+    ],
+)
+def test_a_diminutive_is_read_as_its_word(prompt, english):
+    assert to_english(prompt, {"dragon", "ship", "fire", "espada", "sword", "path", "golf"}) == english
+
+
 @pytest.mark.parametrize("prompt", ["", "o", "de uma", "!!!", "..."])
 def test_a_prompt_without_any_content_stays_as_it_is(prompt):
     assert to_english(prompt, {"potion"}) == prompt
