@@ -8,10 +8,10 @@ import torch
 
 from lunaris.core.config import ConfigError
 from lunaris.core.images import from_model
-from lunaris.pixel import LatentAdd, LatentConcat, LatentGating, LunarCore, PixelConfig, TextEncoder
+from lunaris.pixel import LatentAdd, LatentConcat, LatentGating, LunarCore, PixelConfig, TextEncoder, load
 from lunaris.pixel.config import LatentFusionConfig, PixelTrainConfig, TextEncoderConfig
 from lunaris.pixel.data import load_source
-from lunaris.pixel.model import BagOfWords, Decoder, Encoder, PaletteHead, SlotHead, interpolation, masked_mean
+from lunaris.pixel.model import CLOSE_CALL, BagOfWords, Decoder, Encoder, PaletteHead, SlotHead, interpolation, masked_mean
 from lunaris.pixel.train import prepare
 
 SMALL_TEXT = TextEncoderConfig(vocab_size=400, hidden_dim=16, intermediate_dim=32, num_layers=2, num_heads=4, max_length=8)
@@ -331,3 +331,50 @@ def test_prompt_to_a_model_without_text_is_one_sentence():
 def test_impossible_combinations_name_a_value_that_works(changes, message):
     with pytest.raises(ConfigError, match=message):
         LunarCore(**changes)
+
+
+# --- many at once ------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_batch_equals_its_pictures_made_alone():
+    """512 sprites of the shipped model in batches of 64, with and without guidance; the rounding that could flip a pixel is measured."""
+    model = load("pixel-16")
+    text, noise = model.embed(["a red potion"]), model.noise(0, 256)
+    with torch.no_grad():
+        for guidance in (1.0, 2.0):
+            together = torch.cat([model.decode_each(chunk, text, guidance) for chunk in noise.split(64)])
+            alone = torch.cat([model.decode(z[None], text, guidance) for z in noise])
+            assert torch.equal(together, alone)
+        batch = model._guided_scores(noise[:64], text.expand(64, -1), 1.0)
+        single = torch.cat([model._guided_scores(z[None], text, 1.0) for z in noise[:64]])
+        top = single.topk(2, -1).indices
+        assert (batch.gather(-1, top) - single.gather(-1, top)).abs().max() < CLOSE_CALL / 10
+
+
+def test_only_rows_with_a_close_call_are_decoded_again(monkeypatch):
+    model = core(head="slot")
+    calls = []
+    plain = LunarCore.decode
+    monkeypatch.setattr(LunarCore, "decode", lambda self, z, *rest: calls.append(len(z)) or plain(self, z, *rest))
+    z = model.noise(0, 8)
+    with torch.no_grad():
+        monkeypatch.setattr("lunaris.pixel.model.CLOSE_CALL", 0.0)
+        model.decode_each(z)
+        assert len(calls) == 0
+        monkeypatch.setattr("lunaris.pixel.model.CLOSE_CALL", 1e9)
+        model.decode_each(z)
+    assert calls == [1] * 8
+
+
+def test_drafts_are_the_best_of_the_same_latents():
+    """`candidates` keeps the draft whose encoding is nearest to the prompt; the first draft is the picture without candidates."""
+    model = core(head="slot")
+    text = model.embed(["a red potion"])
+    with torch.no_grad():
+        drafts = torch.cat([model.decode(model.noise(5, draft=j), text) for j in range(4)])
+        fits = [float(torch.nn.functional.cosine_similarity(model.encode(d[None])[0], text)) for d in drafts]
+    best = model.generate(1, "a red potion", seed=5, candidates=4)
+    assert torch.equal(best[0], drafts[fits.index(max(fits))])
+    assert torch.equal(model.generate(1, "a red potion", seed=5)[0], drafts[0])
+    many = model.generate(3, "a red potion", seed=3, candidates=4)
+    assert torch.equal(many[2], best[0])
