@@ -126,12 +126,18 @@ def _pixels(image: Image.Image) -> Rgba:
     return np.stack([*3 * [(grey * 255 + 32767) // 65535], np.where(grey == clear, 0, 255)], -1).astype(np.uint8)
 
 
+def edges(image: Rgba) -> tuple[list[int], list[int]]:
+    """The rows that differ from the row above them, and the columns that differ from the one to their left; hidden colours do not count."""
+    visible = np.where(image[..., 3:] > 0, image, 0)
+    rows = (visible[1:] != visible[:-1]).any((1, 2)).nonzero()[0] + 1
+    columns = (visible[:, 1:] != visible[:, :-1]).any((0, 2)).nonzero()[0] + 1
+    return rows.tolist(), columns.tolist()
+
+
 def enlargement(image: Rgba) -> int:
     """How many times a picture was enlarged by nearest neighbour: the largest k for which it is k x k squares of one colour each."""
-    visible = np.where(image[..., 3:] > 0, image, 0)
-    rows = (visible[1:] != visible[:-1]).any((1, 2)).nonzero()[0] + 1  # where a row differs from the one above
-    columns = (visible[:, 1:] != visible[:, :-1]).any((0, 2)).nonzero()[0] + 1
-    return math.gcd(*image.shape[:2], *rows.tolist(), *columns.tolist())
+    rows, columns = edges(image)
+    return math.gcd(*image.shape[:2], *rows, *columns)
 
 
 def fit_square(image: Rgba, side: int) -> Rgba:

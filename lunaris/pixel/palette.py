@@ -80,17 +80,17 @@ def apply(images: RgbaBatch, colours: Colours, *, dither: str = "none") -> RgbaB
     if dither not in DITHERS:
         raise ValueError(f"dither must be one of {', '.join(DITHERS)}, got {dither!r}; try 'none'")
     opaque = images[..., 3] >= 128
-    lab = _oklab(colours)
+    lab = oklab(colours)
     if dither == "floyd-steinberg":
-        index = _diffuse(_oklab(images[..., :3]), opaque, lab)  # (n, h, w)
+        index = _diffuse(oklab(images[..., :3]), opaque, lab)  # (n, h, w)
     else:
         unique, inverse = _unique(images[..., :3])
         inverse = inverse.reshape(opaque.shape)
         if dither == "none":
-            index = _nearest(_oklab(unique), lab)[inverse]
+            index = _nearest(oklab(unique), lab)[inverse]
         else:
             y, x = np.indices(opaque.shape[1:]) % 4
-            index = _pattern(_oklab(unique), lab)[inverse, BAYER[y, x]]
+            index = _pattern(oklab(unique), lab)[inverse, BAYER[y, x]]
     return np.where(opaque[..., None], np.insert(colours, 3, 255, 1)[index], np.uint8(0))
 
 
@@ -116,7 +116,7 @@ def extract(images: RgbaBatch, n: int) -> Colours:
     if not len(unique):
         raise ValueError("the pictures must have an opaque pixel to take colours from, got none; choose others")
     kept = unique[np.unique(_representatives(unique, counts, n))]
-    return kept[_oklab(kept)[:, 0].argsort(kind="stable")]
+    return kept[oklab(kept)[:, 0].argsort(kind="stable")]
 
 
 def foreign_pixels(images: RgbaBatch, colours: Colours) -> int:
@@ -134,7 +134,7 @@ def _check_count(n: int) -> None:
 # --- colour space -----------------------------------------------------------------------------------------------------------------
 
 
-def _oklab(rgb: UInt8[np.ndarray, "*_ 3"]) -> Float[np.ndarray, "*_ 3"]:
+def oklab(rgb: UInt8[np.ndarray, "*_ 3"]) -> Float[np.ndarray, "*_ 3"]:
     """sRGB bytes in OKLab: lightness in [0, 1], green-red and blue-yellow in about [-0.4, 0.4], in steps of 1/65536."""
     value = np.arange(256) / 255
     linear = np.where(value <= 0.04045, value / 12.92, ((value + 0.055) / 1.055) ** 2.4)[rgb]
@@ -214,7 +214,7 @@ def _representatives(rgb: Colours, counts: Int[np.ndarray, "u"], n: int) -> Int[
     """
     if len(rgb) <= n:
         return np.arange(len(rgb))
-    lab, group = _oklab(rgb), np.zeros(len(rgb), int)
+    lab, group = oklab(rgb), np.zeros(len(rgb), int)
     moments = counts[:, None] * np.concatenate([np.ones((len(lab), 1)), lab, lab**2], 1)  # (u, 7): weight, sums, sums of squares
     total, error = np.zeros((n, 7)), np.zeros((n, 3))  # of every group; the squared error along each axis
     total[0] = moments.sum(0)

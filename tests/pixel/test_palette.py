@@ -242,6 +242,6 @@ def test_foreign_pixels_are_counted_one_by_one():
 
 def test_oklab_separates_colours_as_published():
     """Ottosson's own example values: white is lightness 1 without colour; sRGB red, green and blue lie where his page puts them."""
-    found = palette._oklab(np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8))
+    found = palette.oklab(np.array([[255, 255, 255], [255, 0, 0], [0, 255, 0], [0, 0, 255]], np.uint8))
     published = [[1, 0, 0], [0.62796, 0.22486, 0.12585], [0.86644, -0.23389, 0.17950], [0.45201, -0.03246, -0.31153]]
     assert np.abs(found - published).max() < 5e-5

@@ -1,0 +1,118 @@
+"""Sprites as files other programs read: a sheet with a JSON atlas for game engines, an animated GIF, a ZIP. Equal input, equal bytes."""
+
+import io
+import itertools
+import zipfile
+from pathlib import PurePosixPath
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from lunaris.core.images import MAX_PIXELS, Rgba, RgbaBatch, grid
+from lunaris.pixel import palette
+
+MAX_GIF_PIXELS = 2 * MAX_PIXELS  # over all frames: a few seconds of work
+
+
+def sheet(
+    images: RgbaBatch, names: list[str], *, columns: int = 0, scale: int = 1, padding: int = 0, file: str = "sprites.png"
+) -> tuple[Rgba, dict[str, Any]]:
+    """All sprites in one picture, and the atlas that says where each one lies: write it as JSON beside the picture, called `file`.
+
+    The atlas is the "JSON hash" of TexturePacker and Aseprite, which Phaser, PixiJS, Godot importers and others read: "frames" maps
+    each sprite's name to its rectangle in pixels of the sheet. A name that comes twice gets -2, -3... `columns` 0 is nearly square;
+    every pixel becomes a square of `scale`; `padding` (0 to 64) transparent sprite pixels lie between sprites.
+    """
+    n, h, w, _ = images.shape
+    if len(names) != n or not n:
+        raise ValueError(f"sheet needs one name per sprite and at least one sprite, got {n} sprites and {len(names)} names; give each one")
+    if not 0 <= columns <= n or not 0 <= padding <= 64 or not 1 <= scale <= 64:
+        raise ValueError(
+            f"columns must be from 0 to {n}, padding from 0 to 64 and scale from 1 to 64, got {columns}, {padding}, {scale}; try 0, 0, 1"
+        )
+    columns = columns or int(np.ceil(np.sqrt(n)))
+    size = [(count * (side + padding) - padding) * scale for count, side in ((columns, w), (-(-n // columns), h))]
+    _check_size("the sheet", size[0] * size[1], MAX_PIXELS)
+    frames = {}
+    for i, name in enumerate(_unique(names)):
+        x, y = (i % columns) * (w + padding) * scale, (i // columns) * (h + padding) * scale
+        frames[name] = {
+            "frame": {"x": x, "y": y, "w": w * scale, "h": h * scale},
+            "rotated": False,
+            "trimmed": False,
+            "spriteSourceSize": {"x": 0, "y": 0, "w": w * scale, "h": h * scale},
+            "sourceSize": {"w": w * scale, "h": h * scale},
+        }
+    meta = {
+        "app": "Lunaris",
+        "version": "1.0",
+        "image": file,
+        "format": "RGBA8888",
+        "size": dict(zip("wh", size, strict=True)),
+        "scale": "1",
+    }
+    return grid(images, columns=columns, scale=scale, gap=padding), {"frames": frames, "meta": meta}
+
+
+def gif(frames: RgbaBatch, *, scale: int = 8, ms: int = 120, bounce: bool = True) -> bytes:
+    """The frames as an endless GIF, `ms` (20 to 10,000, in steps of 10) each; `bounce` plays them back as well.
+
+    Every frame has its own palette, so its colours are exact, up to 255 of them; a frame with more (one of 32x32 can have them) is
+    reduced to 255 of its own. A GIF pixel is opaque or transparent: alpha from 128 on is opaque.
+    """
+    n, h, w, _ = frames.shape
+    if not n:
+        raise ValueError("a GIF needs at least one frame, got none; choose some sprites")
+    if not 20 <= ms <= 10_000:
+        raise ValueError(f"ms must be from 20 to 10000, got {ms}; try 120")
+    if bounce:
+        frames = np.concatenate([frames, frames[-2:0:-1]])
+    _check_size("the GIF", len(frames) * h * w * scale**2, MAX_GIF_PIXELS)
+    frames = palette.reduce(frames, 255)
+    used = set((frames[frames[..., 3] > 0][:, :3] @ np.array([65536, 256, 1])).tolist())
+    # Pillow compares frames and palette entries without their transparency: black would pass for transparent black, and vanish
+    clear = next(code for code in itertools.count() if code not in used).to_bytes(3, "big")
+    first, *rest = [_indexed(frame, scale, clear) for frame in frames]
+    file = io.BytesIO()
+    # disposal 2 clears a frame before the next: without it, what is transparent shows the frame before
+    first.save(file, "GIF", save_all=True, append_images=rest, loop=0, duration=ms, disposal=2, transparency=0, optimize=False)
+    return file.getvalue()
+
+
+def bundle(files: dict[str, bytes]) -> bytes:
+    """The files as one ZIP, without a date: equal files give equal bytes. Names are relative paths with forward slashes."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w") as archive:  # stored, not packed: PNG and GIF are packed already, and zlib versions differ
+        for name, data in files.items():
+            path = PurePosixPath(name)
+            if path.is_absolute() or ".." in path.parts or not path.parts or set(name) & set('\\:*?"<>|') or str(path) != name:
+                raise ValueError(f"a name in a ZIP must be a relative path such as sprites/potion.png, got {name[:80]!r}; rename the file")
+            info = zipfile.ZipInfo(name)  # its date is 1980-01-01
+            info.create_system, info.external_attr = 3, 0o644 << 16
+            archive.writestr(info, data)
+    return buffer.getvalue()
+
+
+def _check_size(what: str, pixels: int, most: int) -> None:
+    if pixels > most:
+        raise ValueError(f"{what} must have at most {most:,} pixels, got {pixels:,}; use a smaller scale or fewer sprites")
+
+
+def _unique(names: list[str]) -> list[str]:
+    unique = []
+    for name in names:
+        copies = (f"{name}-{number}" for number in itertools.count(2))
+        unique.append(next(key for key in itertools.chain([name], copies) if key not in unique))
+    return unique
+
+
+def _indexed(image: Rgba, scale: int, clear: bytes) -> Image.Image:
+    """A picture of at most 255 opaque colours, enlarged, as indices into its own palette; 0 is transparent, as the colour `clear`."""
+    opaque = image[..., 3] > 0
+    colours, inverse = np.unique(image[opaque][:, :3], axis=0, return_inverse=True)
+    index = np.zeros(opaque.shape, np.uint8)
+    index[opaque] = inverse.reshape(-1) + 1
+    indexed = Image.fromarray(index.repeat(scale, 0).repeat(scale, 1), "P")
+    indexed.putpalette(clear + colours.tobytes())
+    return indexed
