@@ -17,7 +17,7 @@ from pathlib import Path
 WORD = re.compile(r"[^\W_]+")
 PREPOSITIONS = {"de", "da", "do", "para", "em", "com", "sem"}
 JOINTS = {"with": "com", "of": "de", "and": "e", "in": "em", "on": "em", "for": "para", "from": "de", "by": "por", "to": "para", "the": "o"}
-HEADS = {"cajado", "gema", "nuvem", "parede", "runa", "sigilo", "escudo", "baralho", "elmo", "capacete"}
+HEADS = {"cajado", "gema", "nuvem", "parede", "runa", "sigilo", "escudo", "baralho", "elmo", "capacete"}  # see _head_first_or_last
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class Term:
 
 @dataclass(frozen=True)
 class Glossary:
-    """terms: English word or phrase -> its usual translation. english: folded Portuguese less the words of `droppable` -> English, best
-    first. stop: folded small words -> English, "" for the droppable ones. names: what both languages write alike."""
+    """terms: English word or phrase -> its usual translation. english: folded Portuguese without articles and prepositions -> English,
+    best first. stop: folded small words -> English, "" where a prompt does without. names: what both languages write alike."""
 
     terms: dict[str, Term]
     english: dict[str, tuple[str, ...]]
@@ -59,7 +59,7 @@ class Glossary:
 
 
 LONGEST = 5  # words of a phrase, in either language
-FAR_MORE = 4
+FAR_MORE = 4  # times as often in training: then a later translation is better
 
 
 def fold(text: str) -> str:
@@ -190,7 +190,7 @@ def _phrase(english: str, arranged: Callable[[list[Term]], str]) -> str | None:
             return None
         i += count or 1
     texts = [arranged(stretch) for stretch in stretches]
-    return " ".join(" ".join(pair) for pair in zip(["", *joints], texts, strict=True)).strip()
+    return " ".join(" ".join(f"{joint} {text}" for joint, text in zip(["", *joints], texts, strict=True)).split())
 
 
 def _term(words: Sequence[str]) -> tuple[int, Term]:
@@ -200,7 +200,7 @@ def _term(words: Sequence[str]) -> tuple[int, Term]:
         term = glossary.terms.get(" ".join(words[:count]))
         if term:
             return count, term
-    stem = re.match("[a-z]*", words[0])[0]
+    stem = re.split(r"\d", words[0])[0]
     if len(stem) > 1 and stem in glossary.terms:  # blood05, lair0b: the rest tells variants apart
         return 1, glossary.terms[stem]
     if words[0] in glossary.names:
@@ -274,8 +274,8 @@ def feminine(word: str) -> str:
     listed = _table()["feminines"]
     if word in listed:
         return listed[word]
-    for ending, other in (("o", "a"), ("ão", "ona"), ("ês", "esa"), ("ior", "ior"), ("or", "ora"), ("eu", "eia")):
-        if word.endswith(ending) and not (ending == "o" and word.endswith("ão")):
+    for ending, other in (("ão", "ona"), ("o", "a"), ("ês", "esa"), ("ior", "ior"), ("or", "ora"), ("eu", "eia")):
+        if word.endswith(ending):
             return word.removesuffix(ending) + other
     return word
 
@@ -284,15 +284,12 @@ def _inflected(phrase: str, form: Callable[[str], str]) -> str:
     """A phrase in another form: every word before its first preposition, of a hyphenated word the last part."""
     words = phrase.split()
     end = next((i for i, word in enumerate(words) if word in PREPOSITIONS), len(words))
-    return " ".join([*map(lambda word: _last_part(word, form), words[:end]), *words[end:]])
+    return " ".join([*(_last_part(word, form) for word in words[:end]), *words[end:]])
 
 
 def _last_part(word: str, form: Callable[[str], str]) -> str:
-    whole = form(word)
-    if "-" not in word or word in _table()["plurals"]:
-        return whole
-    head, _, tail = word.rpartition("-")
-    return f"{head}-{form(tail)}"
+    head, hyphen, tail = word.rpartition("-")
+    return form(word) if word in _table()["plurals"] else head + hyphen + form(tail)
 
 
 def _english_plurals(word: str) -> tuple[str, ...]:
