@@ -119,7 +119,8 @@ def test_two_visitors_the_second_waits_and_sees_its_place(table):
     one = table()
     first, second, third = (one.start(owner, "test_jobs:count", {"to": 10**6}) for owner in ("ana", "bia", "caio"))
     running(one, first)
-    assert [(one.status(t).state, one.status(t).position) for t in (first, second, third)] == [
+    places = [(one.status(token).state, one.status(token).position) for token in (first, second, third)]
+    assert places == [
         ("running", 0),
         ("waiting", 1),
         ("waiting", 2),
