@@ -75,19 +75,30 @@ def fold(text: str) -> str:
 def to_english(prompt: str, known: Collection[str]) -> str:
     """The prompt with English in place of the Portuguese words that a model does not know.
 
-    `known` is the model's words, folded: a set, or a dict of how often training saw them, which decides between translations ("livros"
-    is book where books are rare). A word in it stays, and so does one whose English is not in it: a hint about unknown words then names
-    what the visitor typed. The longest phrase wins ("cota de malha" is chain mail). Articles and prepositions that the model does not
-    know go. A prompt of nothing else stays as it is, as does any prompt where nothing is known.
+    `known` is the model's words: a set, or a dict of how often training saw them, which decides between translations ("livros" is book
+    where books are rare). A word in it stays, and so does one whose English is not in it: a hint about unknown words then names what the
+    visitor typed. The longest phrase wins ("cota de malha" is chain mail). Articles and prepositions that the model does not know go.
+    A prompt of nothing else stays as it is, as does any prompt where nothing is known.
     """
     if not known:
         return prompt
+    counts = _folded(tuple(known.items() if isinstance(known, Mapping) else known))
     clauses = re.split(r"([^\w\s-]+)", unicodedata.normalize("NFC", prompt))  # no phrase goes across a comma
-    english = " ".join("".join(_clause_in_english(clause, known) for clause in clauses).split())
+    english = " ".join("".join(_clause_in_english(clause, counts) for clause in clauses).split())
     return english if WORD.search(english) else prompt
 
 
-def _clause_in_english(clause: str, known: Collection[str]) -> str:
+@lru_cache(maxsize=8)
+def _folded(known: tuple) -> dict[str, int]:
+    """How often each folded word was seen, 1 where nobody counted."""
+    counts: dict[str, int] = {}
+    for entry in known:
+        word, count = entry if isinstance(entry, tuple) else (entry, 1)
+        counts[fold(word)] = counts.get(fold(word), 0) + count
+    return counts
+
+
+def _clause_in_english(clause: str, known: Mapping[str, int]) -> str:
     spans = [match.span() for match in WORD.finditer(clause)]
     words = [fold(clause[start:end]) for start, end in spans]
     pieces, place, i = [], 0, 0
@@ -99,7 +110,7 @@ def _clause_in_english(clause: str, known: Collection[str]) -> str:
     return "".join([*pieces, clause[place:]])
 
 
-def _replacement(words: Sequence[str], known: Collection[str]) -> tuple[int, str | None]:
+def _replacement(words: Sequence[str], known: Mapping[str, int]) -> tuple[int, str | None]:
     """How many of the first words are replaced together, and by what; (1, None) where the first one stays."""
     glossary = load()
     first, best = words[0], (1, None)
@@ -123,7 +134,7 @@ def _replacement(words: Sequence[str], known: Collection[str]) -> tuple[int, str
     return best
 
 
-def _best_of_diminutive(word: str, known: Collection[str]) -> str | None:
+def _best_of_diminutive(word: str, known: Mapping[str, int]) -> str | None:
     """What "dragaozinho", "barquinhos" or "espadinha" are small ones of: a word the model knows in either language."""
     match = re.fullmatch("(.{2,}?)(z?)inh[oa]s?", word)
     if not match or word in load().english:  # golfinho is a dolphin, no small golf
@@ -137,13 +148,13 @@ def _best_of_diminutive(word: str, known: Collection[str]) -> str | None:
     return None
 
 
-def _best(options: Sequence[str], known: Collection[str]) -> str | None:
+def _best(options: Sequence[str], known: Mapping[str, int]) -> str | None:
     """The first of the English words that the model knows, unless it saw a later one far more often."""
     counts = {}
     for english in options:
         words = english.split()
         if all(word in known for word in words):
-            counts[english] = min(known[word] for word in words) if isinstance(known, Mapping) else 1
+            counts[english] = min(known[word] for word in words)
     return next((english for english, count in counts.items() if count * FAR_MORE >= max(counts.values())), None)
 
 

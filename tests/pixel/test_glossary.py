@@ -62,8 +62,9 @@ def test_accents_case_and_their_encoding_do_not_matter(prompt):
 
 
 def test_words_that_the_model_knows_stay():
-    known = {"potion", "red", "uma", "pocao", "vermelha"}
+    known = {"potion", "red", "uma", "poção", "vermelha"}
     assert to_english("uma poção vermelha", known) == "uma poção vermelha"
+    assert to_english("uma pocao vermelha", known) == "uma pocao vermelha"
     assert to_english("duas poções vermelhas", known) == "duas potion red"
 
 
