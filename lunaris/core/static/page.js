@@ -83,7 +83,7 @@
   }
 
   document.addEventListener("click", (event) => {
-    const button = event.target.closest("[data-language], [data-theme-switch], [data-api], [data-fill]");
+    const button = event.target.closest("[data-language], [data-theme-switch], [data-api], button[data-fill]");
     if (!button) return;
     if (button.dataset.language) {
       remember(KEYS.language, button.dataset.language);
@@ -102,6 +102,31 @@
       if (press) setTimeout(() => document.querySelector(press)?.click(), 60);
     }
   });
+
+  /* Fields of our own: a colour picker fills a Gradio field, a search shows the words of a long list as buttons. */
+  const folded = (text) => text.normalize("NFD").replace(/\p{M}/gu, "").toLowerCase();
+  function search(field) {
+    const box = field.closest("[data-words]"), chips = box.querySelector(".lunaris-chips");
+    const wanted = folded(field.value.trim()), all = JSON.parse(box.dataset.words);
+    const found = all.filter((text) => folded(text).startsWith(wanted)).concat(all.filter((text) => folded(text).indexOf(wanted) > 0));
+    const first = chips.firstElementChild ?? search.chip;
+    search.chip = first; // the pattern of every other
+    chips.replaceChildren(...found.slice(0, Number(box.dataset.shown)).map((text) => {
+      const chip = first.cloneNode();
+      chip.dataset.text = chip.textContent = text;
+      return chip;
+    }));
+  }
+  document.addEventListener("input", (event) => {
+    if (event.target.matches("input[data-fill]")) fill(event.target.dataset.fill, event.target.value);
+    else if (event.target.matches("[data-words] input")) search(event.target);
+  });
+
+  /* Put the address that brings this form back into the clipboard; where there is none, into the address bar. */
+  async function copyLink(query) {
+    const link = location.origin + location.pathname + query;
+    try { await navigator.clipboard.writeText(link); } catch { history.replaceState(null, "", link); }
+  }
 
   // --- names and states for screen readers ----------------------------------------------------------------------------------------
   // Gradio names some controls in English only, and does not say whether an accordion is open.
@@ -163,7 +188,7 @@
     if (hidden) scrollTo({ top: scrollY + box.top - 12, behavior: matchMedia("(prefers-reduced-motion: reduce)").matches ? "auto" : "smooth" });
   }
 
-  window.lunaris = { sync, show, get language() { return language; } };
+  window.lunaris = { sync, show, copyLink, get language() { return language; } };
   if (recall(KEYS.theme)) applyTheme();
   if (language !== fromBrowser()) setLanguage(language);
 })();

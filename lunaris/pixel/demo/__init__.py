@@ -11,9 +11,10 @@ import gradio as gr
 
 from lunaris.pixel.demo import about, create, morph
 from lunaris.pixel.demo.about import about_html, card_markdown, pixel_load
+from lunaris.pixel.demo.again import pixel_replay
 from lunaris.pixel.demo.common import Page, default_ref, model_for
-from lunaris.pixel.demo.create import pixel_generate, word_chips
-from lunaris.pixel.demo.morph import gif_bytes, pixel_interpolate, pixel_interpolate_prompts
+from lunaris.pixel.demo.create import pixel_generate
+from lunaris.pixel.demo.morph import pixel_interpolate, pixel_interpolate_prompts
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
 
 VIEWS = {"create": create, "morph": morph, "model": about}  # by the tab's id, in their order
@@ -24,14 +25,13 @@ __all__ = [
     "about_html",
     "build_demo",
     "card_markdown",
-    "gif_bytes",
     "model_for",
     "pixel_generate",
     "pixel_interpolate",
     "pixel_interpolate_prompts",
     "pixel_load",
+    "pixel_replay",
     "warm",
-    "word_chips",
 ]
 
 
@@ -47,7 +47,7 @@ def build_demo() -> gr.Blocks:
     with gr.Blocks(title="Lunaris · Pixel Art", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
         active = gr.Textbox(default_ref(), visible=False, label="model")
         with gr.Tabs(elem_id="pixel-tabs") as tabs:
-            page = Page(active, tabs)
+            page = Page(active, tabs, demo)
             for name, view in VIEWS.items():
                 with gr.Tab(view.TEXTS(name), id=name):
                     view.build(page)

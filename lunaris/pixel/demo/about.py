@@ -59,7 +59,7 @@ def count_parameters(weights: Path) -> int:
 def about_html(about: Mapping[str, Any]) -> str:
     """`describe` as a table and the limits (PX-22), in both languages."""
     side = int(about["side"])
-    colours = TEXTS.html(about["head"], palette=about["palette_size"], slots=about["slots"])
+    colours = TEXTS.html(f"{about['head']}_head", palette=about["palette_size"], slots=about["slots"])
     rows = (
         ("in_use", f"<code>{html.escape(about['model'])}</code>"),
         ("picture_size", f"{side}×{side}"),

@@ -2,8 +2,9 @@
 
 import functools
 import html
+import math
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,8 +21,6 @@ from lunaris.pixel.request import PixelRequest
 if TYPE_CHECKING:
     import numpy as np
 
-SCALE = 8  # the enlarged pictures people share
-
 
 @dataclass
 class Page:
@@ -29,14 +28,18 @@ class Page:
 
     active: gr.Textbox  # the hidden name of the checkpoint in use, an argument of every call
     tabs: gr.Tabs
-    form: dict[str, Component] = field(default_factory=dict)  # the fields under Create, by their name in `PixelRequest`
+    demo: gr.Blocks
+    form: dict[str, Component] = field(default_factory=dict)  # the fields under Create, by their name in `orders.Order`
     takes: dict[str, "Place"] = field(default_factory=dict)  # where a sprite can be sent, such as "morph:first"
     sends: list[tuple[gr.Button, Component, str]] = field(default_factory=list)  # a button, a file, and its name in `takes`
 
     def connect(self) -> None:
         """Make every button of `sends` take its file to its place and show it there. Called when all views are built."""
         for button, file, name in self.sends:
-            place = self.takes[name]
+            place = self.takes.get(name)
+            if place is None:
+                button.visible = False
+                continue
             go = functools.partial(_arrive, [tab for _, tab in place.way])
             button.click(go, file, [place.picture, *(tabs for tabs, _ in place.way)], api_visibility="private")
 
@@ -77,6 +80,18 @@ def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) ->
     return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
 
 
+def has_flow(ref: str) -> bool:
+    """Whether a checkpoint that lies on this computer has the quality sampler; False for one that must be fetched first."""
+    try:
+        return on_this_computer(ref) and hub.load_config(hub.resolve(ref)).get("model", {}).get("sampler") == "flow"
+    except (ValueError, OSError):
+        return False
+
+
+def on_this_computer(ref: str) -> bool:
+    return ref in hub.bundled() or Path(ref).is_dir()
+
+
 def _load(folder: Path) -> Any:
     from lunaris.pixel import load
 
@@ -101,7 +116,9 @@ def picture(value: Any, name: str) -> "np.ndarray":
 # --- parts -----------------------------------------------------------------------------------------------------------------------
 
 NEW_SEED = "() => Math.floor(Math.random() * 1e6)"
-SEED_FOR_THIS_RUN = "(seed, keep) => keep ? seed : Math.floor(Math.random() * 1e6)"
+SEED_FOR_THIS_RUN = "(seed, keep) => [keep ? seed : Math.floor(Math.random() * 1e6), '']"  # and no cell with a seed of its own
+PRESS = "() => document.querySelector('#pixel-as-it-is').click()"
+PRESS_IF = "(now) => { if (now) document.querySelector('#pixel-as-it-is').click(); }"
 
 
 def show(selector: str) -> str:
@@ -114,13 +131,14 @@ REPORT = """${!value ? "" : `<p class="lunaris-report" role="status">
   <b>${value.n ? `${value.n} sprite${value.n > 1 ? "s" : ""}` : `${value.steps} [frames]`}</b>
   ${"seed" in value ? `<span>seed <b>${value.seed}</b></span>` : ""}
   <span>${value.seconds.toFixed(2)} s</span><span>${value.side}×${value.side}</span>
+  ${value.mode === "quality" ? `<span>[quality]</span>` : ""}
   <span>${value.model.replace(/[^\\w@/.-]/g, "")} <code>${value.weights.slice(0, 8)}</code></span>
 </p>${(value.unknown_words || []).length ? `<p class="lunaris-hint">[unknown] <b>${value.unknown_words.join(", ")}</b></p>` : ""}`}"""
 
 
 def report_component(elem_id: str) -> gr.HTML:
     template = REPORT
-    for key in ("frames", "unknown"):
+    for key in ("frames", "unknown", "quality"):
         template = template.replace(f"[{key}]", TEXTS.html(f"report_{key}"))
     return ui.raw(html_template=template, elem_id=elem_id)
 
@@ -156,20 +174,67 @@ def picture_grid(label: Any, elem_id: str) -> gr.Gallery:
 FIELDS = {field.name: field for field in fields(PixelRequest)}
 
 
-def order_slider(name: str, label: Any, *, step: float, info: Any = None) -> gr.Slider:
+def order_slider(name: str, label: Any, *, step: float, info: Any = None, **options: Any) -> gr.Slider:
     """A slider with the range and the default of that field of `PixelRequest`."""
     field = FIELDS[name]
-    return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info)
+    return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info, **options)
 
 
 def seed_field(info: Any = None) -> gr.Number:
     return gr.Number(0, precision=0, minimum=0, maximum=FIELDS["seed"].metadata["le"], label=TEXTS("seed"), info=info, min_width=120)
 
 
-def tuning_fields() -> tuple[gr.Slider, gr.Slider]:
-    """Temperature and guidance, folded away."""
-    with gr.Accordion(TEXTS("tuning"), open=False):
-        return (
-            order_slider("temperature", TEXTS("temperature"), step=0.05, info=TEXTS("temperature_info")),
-            order_slider("guidance", TEXTS("guidance"), step=0.1, info=TEXTS("guidance_info")),
-        )
+def tuning_sliders() -> tuple[gr.Slider, gr.Slider]:
+    """Temperature and guidance."""
+    return (
+        order_slider("temperature", TEXTS("temperature"), step=0.05, info=TEXTS("temperature_info")),
+        order_slider("guidance", TEXTS("guidance"), step=0.1, info=TEXTS("guidance_info")),
+    )
+
+
+# --- colours to choose from ------------------------------------------------------------------------------------------------------
+
+PALETTE_TITLES = {"gameboy": "Game Boy", "pico8": "PICO-8", "nes": "NES", "c64": "C64"}
+OWN_COLOURS = r"""<span class="lunaris-swatches">${(value.match(/#?\b[0-9a-f]{6}\b/gi) ?? []).slice(0, 32)
+  .map((colour) => `<i style="background:#${colour.replace("#", "")}"></i>`).join("")}</span>"""
+PICKER = r"""<label class="lunaris-chip">
+  <input type="color" data-fill="#[field]" value="${/^#[0-9a-f]{6}$/i.test(value) ? value : "#8090a0"}">[name]</label>"""
+
+
+def palette_field(elem_id: str) -> gr.Textbox:
+    """A field for a palette's name or colours; above it the named ones to click, and the colours of an own list."""
+    from lunaris.pixel.palette import NAMED
+
+    options = {"": TEXTS.html("as_drawn")}
+    options |= {name: f"{swatches(colours)} {html.escape(PALETTE_TITLES.get(name, name))}" for name, colours in NAMED.items()}
+    return _field_with_choices(
+        "palette", elem_id, options, OWN_COLOURS, placeholder="#0f380f #306230 #8bac0f", info=TEXTS("palette_info"), max_length=2100
+    )
+
+
+def background_field(elem_id: str, colours: Sequence[str]) -> gr.Textbox:
+    """A field for the colour behind a sprite; above it transparent, a few colours and the browser's own picker."""
+    options = {"": TEXTS.html("transparent")}
+    options |= {colour: f'{swatches([colour])}<span class="sr-only">{colour}</span>' for colour in colours}
+    picker = PICKER.replace("[field]", elem_id).replace("[name]", TEXTS.html("any_colour"))
+    return _field_with_choices("background", elem_id, options, picker, placeholder="#203040", max_length=7)
+
+
+def _field_with_choices(key: str, elem_id: str, options: Mapping[str, str], more: str, **field: Any) -> gr.Textbox:
+    """A text field, and above it chips that fill it; the one whose value it holds is pressed."""
+    pressed = '${value.toLowerCase().replace(/[^#0-9a-z]/g, "") === "[value]"}'  # "PICO-8" is pico8
+    chips = "".join(
+        f'<button type="button" class="lunaris-chip" data-fill="#{elem_id}" data-text="{value}" '
+        f'aria-pressed="{pressed.replace("[value]", value)}">{label}</button>'
+        for value, label in options.items()
+    )
+    box = ui.raw("", html_template=f'<div class="lunaris-chips lunaris-choices">{chips}{more}</div>', elem_classes="lunaris-choose")
+    text = gr.Textbox("", label=TEXTS(key), max_lines=2, elem_id=elem_id, **field)
+    text.change(None, text, box, js="(text) => text ?? ''", api_visibility="private")
+    return text
+
+
+def swatches(colours: Sequence[str]) -> str:
+    """Colours as small squares in a row; of many, some."""
+    shown = colours[:: math.ceil(len(colours) / 16)]
+    return '<span class="lunaris-swatches">' + "".join(f'<i style="background:{colour}"></i>' for colour in shown) + "</span>"

@@ -1,24 +1,28 @@
-"""Create: sprites from a prompt, their files, and the endpoint pixel_generate (PX-17)."""
+"""Create: sprites from a prompt, what can be done with each of them, and the endpoint pixel_generate (PX-17)."""
 
 import base64
 import html
-import io
+import inspect
 import time
-import zipfile
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import gradio as gr
 
 from lunaris.core import ui
-from lunaris.pixel.demo import common
-from lunaris.pixel.demo.common import NEW_SEED, SCALE, SEED_FOR_THIS_RUN, Page, chip, show
+from lunaris.pixel.demo import again as again_view
+from lunaris.pixel.demo import common, draw, files, history, words
+from lunaris.pixel.demo.common import NEW_SEED, PRESS_IF, SEED_FOR_THIS_RUN, Page, chip, show
+from lunaris.pixel.demo.files import SCALE, SCALES, Sprite
+from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
-from lunaris.pixel.request import MAX_PROMPT, PixelRequest
+from lunaris.pixel.request import MAX_PROMPT
 
-if TYPE_CHECKING:
-    import numpy as np
+BACKGROUNDS = ("#ffffff", "#000000", "#203040", "#7ec8e3", "#5aa845")
+
+Answer = tuple[list[tuple[str, str]], str, str, dict, str, str]  # sprites, sheet, ZIP, report, atlas, GIF
+
+# --- the endpoint ----------------------------------------------------------------------------------------------------------------
 
 
 @ui.friendly
@@ -29,8 +33,17 @@ def pixel_generate(
     temperature: float = 0.7,
     guidance: float = 1.0,
     model: str = "",
+    mode: str = "instant",
+    steps: int = 8,
+    candidates: int = 1,
+    palette: str = "",
+    colours: int = 0,
+    background: str = "",
+    cells: str = "",
+    scale: int = SCALE,
     request: gr.Request | None = None,
-) -> tuple[list[tuple[str, str]], str, str, dict]:
+    progress: gr.Progress = gr.Progress(),  # noqa: B008
+) -> Answer:
     """Draw pixel-art sprites from a short description. The same arguments give the same pictures, byte for byte.
 
     Args:
@@ -40,39 +53,101 @@ def pixel_generate(
         temperature: Spread of the random latents, 0 to 2; 0 gives the average sprite, 1 is as trained.
         guidance: Strength of the prompt, 0 to 5; 0 ignores it, 1 is as trained, more exaggerates.
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
+        mode: "instant", or "quality" for the flow sampler of checkpoints that have one.
+        steps: Steps of the flow sampler, 2 to 32; quality mode only.
+        candidates: Drafts per sprite, 1 to 8, of which the one that fits the prompt best is kept; instant mode only.
+        palette: Colours to keep to: gameboy, pico8, nes, c64, or a list such as "#0f380f #9bbc0f"; empty is as drawn.
+        colours: Most colours in one sprite, 2 to 64; 0 is as drawn.
+        background: Colour behind the sprites, such as "#203040"; empty is transparent.
+        cells: Sprites with a seed of their own, such as "3:91823 7:12" (sprite from 1:seed); the others stay as they are.
+        scale: The ZIP and the GIF hold the sprites enlarged by this factor, 1 to 32.
 
     Returns:
-        The sprites, one PNG each; one PNG sheet of them; a ZIP of everything at x1 and x8; what made them (seed, seconds, weights).
+        The sprites, one PNG each; one PNG sheet of them; a ZIP of everything; what made them (seeds, seconds, weights); the sheet's
+        atlas (JSON); a GIF of the sprites in turn.
     """
-    from lunaris.core.images import grid, png_bytes
-    from lunaris.pixel import generate_request, unknown_words
+    order = Order(
+        prompt=prompt,
+        n=ui.whole(n),
+        seed=ui.whole(seed),
+        temperature=temperature,
+        guidance=guidance,
+        model=model,
+        mode=mode,
+        steps=ui.whole(steps),
+        candidates=ui.whole(candidates),
+        palette=palette,
+        colours=ui.whole(colours),
+        background=background,
+        cells=cells,
+    )
+    scale = files.checked_scale(scale)
+    sprites, facts = draw.draw(order, request, lambda done: progress((done, order.n)))
+    return _answer(order, sprites, scale, facts)
 
-    order = PixelRequest(prompt=prompt, n=ui.whole(n), seed=ui.whole(seed), temperature=temperature, guidance=guidance)
-    loaded = common.model_for(model, request)
+
+def _answer(order: Order, sprites: list[Sprite], scale: int, facts: dict[str, Any]) -> Answer:
+    seeds, packed = order.seeds(), _packed(order, sprites, scale)
+    pictures = [(path, f"{i + 1} · {seeds[i]}") for i, path in enumerate(packed.sprites)]
+    report = {**order.to_dict(), "seeds": seeds, "link": order.link(), **facts}
+    return pictures, packed.sheet, packed.bundle, report, packed.atlas, packed.gif
+
+
+def _packed(order: Order, sprites: list[Sprite], scale: int) -> files.Files:
+    return files.pack(sprites, draw.names(order), f"{ui.slug(order.prompt)}-{order.seed}", scale)
+
+
+# --- one sprite of a run ---------------------------------------------------------------------------------------------------------
+
+
+@ui.friendly
+def reroll(items: list[dict], index: int, report: dict, seed: int, scale: int, request: gr.Request) -> tuple[Any, ...]:
+    """The run with one cell drawn again with another seed; the others stay, file by file."""
+    order, cell = Order.from_report(report), int(index) + 1
+    own = {**order.own_seeds(), cell: int(seed)}
+    order = order.replace(cells=" ".join(f"{cell}:{seed}" for cell, seed in sorted(own.items())))
+    sprites = [Sprite.read(path) for path in files.paths(items)]
     started = time.perf_counter()
-    images = generate_request(loaded.model, order)
-    seconds = time.perf_counter() - started
-    names = [f"{ui.slug(order.prompt)}-{order.seed + i}.png" for i in range(order.n)]
-    files = dict(zip(names, map(png_bytes, images), strict=True))
-    pictures = [(ui.keep(name, data), f"{i + 1} · {order.seed + i}") for i, (name, data) in enumerate(files.items())]
-    stem = f"{ui.slug(order.prompt)}-{order.seed}"
-    sheet = png_bytes(grid(images))
-    report = {**order.to_dict(), "seconds": round(seconds, 3), **common.origin(loaded, model)}
-    if order.prompt.strip():
-        report["unknown_words"] = unknown_words(loaded.model, order.prompt)
-    return pictures, ui.keep(f"{stem}-sheet.png", sheet), ui.keep(f"{stem}.zip", archive(files, images, sheet)), report
+    sprites[cell - 1] = draw.draw_cell(order, cell, request)
+    facts = {name: report[name] for name in ("model", "weights", "side", "unknown_words") if name in report}
+    return *_answer(order, sprites, files.checked_scale(scale), {**facts, "seconds": round(time.perf_counter() - started, 3)}), order.cells
 
 
-def archive(files: Mapping[str, bytes], images: "np.ndarray", sheet: bytes) -> bytes:
-    """A ZIP of every sprite at x1 and at x8, and the sheet. Equal sprites give equal bytes."""
-    from lunaris.core.images import png_bytes, upscale
+@ui.friendly
+def repack(items: list[dict] | None, report: dict | None, scale: int) -> tuple[Any, ...]:
+    """The run's downloads at another scale."""
+    if not items:
+        return (gr.skip(),) * 2
+    packed = _packed(Order.from_report(report), [Sprite.read(path) for path in files.paths(items)], files.checked_scale(scale))
+    return packed.bundle, packed.gif
 
-    large = {f"x{SCALE}/{name}": png_bytes(upscale(image, SCALE)) for name, image in zip(files, images, strict=True)}
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", zipfile.ZIP_STORED) as bundle:  # PNG is compressed already
-        for name, data in {**{f"x1/{name}": data for name, data in files.items()}, **large, "sheet.png": sheet}.items():
-            bundle.writestr(zipfile.ZipInfo(name), data)
-    return buffer.getvalue()
+
+@ui.friendly
+def pick(items: list[dict], scale: int, event: gr.SelectData) -> tuple[Any, ...]:
+    """The clicked sprite of the grid: its place, its picture, and the files of the two download buttons."""
+    return chosen(items, event.index, scale)
+
+
+@ui.friendly
+def pick_again(items: list[dict] | None, index: int, scale: int) -> tuple[Any, ...]:
+    """The same place in what the grid shows now."""
+    return chosen(items, min(int(index), len(items) - 1), scale) if items else (gr.skip(),) * 4
+
+
+def chosen(items: list[dict], index: int, scale: int) -> tuple[Any, ...]:
+    path, scale = files.paths(items)[index], files.checked_scale(scale)
+    large = ui.keep(f"{path.stem}-x{scale}.png", Sprite.read(path).png(scale))
+    markup = selected_html(path.name, path.read_bytes(), items[index].get("caption") or "")
+    return index, markup, str(path), gr.DownloadButton(f"PNG ×{scale}", value=large)
+
+
+def selected_html(name: str, data: bytes, caption: str) -> str:
+    """The chosen sprite, large."""
+    source = "data:image/png;base64," + base64.b64encode(data).decode()
+    return (
+        f'<figure class="lunaris-selected"><img src="{source}" alt="{html.escape(Path(name).stem)}">'
+        f"<figcaption><b>{TEXTS.html('selected')}</b><span>{html.escape(caption)}</span></figcaption></figure>"
+    )
 
 
 # --- the view --------------------------------------------------------------------------------------------------------------------
@@ -89,56 +164,25 @@ def example_chips() -> str:
     return "".join(rows)
 
 
-def word_chips() -> str:
-    """Every word of the training captions as a button that adds it to the prompt."""
-    from lunaris.pixel.sprites import word_lists
-
-    blocks = []
-    lists_of = word_lists()
-    for language, lists in (("en", lists_of["en"]), ("pt-BR", lists_of["pt"])):
-        for group in ("colours", "kinds", "sizes", "styles"):
-            # an English adjective stands before its noun, a Portuguese one after it
-            where = "before" if language == "en" and group != "kinds" else "after"
-            chips = "".join(chip(word, add=where) for word in lists[group])
-            heading = f"<h4>{TEXTS.say(group, language)}</h4>"
-            blocks.append(f'<div class="i18n" lang="{language}">{heading}<div class="lunaris-chips">{chips}</div></div>')
-    return f'<p class="lunaris-hint">{TEXTS.html("words_hint")}</p>{"".join(blocks)}'
-
-
-def selected_html(name: str, data: bytes, caption: str) -> str:
-    """The chosen sprite, large."""
-    source = "data:image/png;base64," + base64.b64encode(data).decode()
-    return (
-        f'<figure class="lunaris-selected"><img src="{source}" alt="{html.escape(Path(name).stem)}">'
-        f"<figcaption><b>{TEXTS.html('selected')}</b><span>{html.escape(caption)}</span></figcaption></figure>"
-    )
+@ui.friendly
+def fill_from_link(query: str) -> tuple[Any, ...]:
+    """The form as the page's address says it, and whether to draw at once: never a checkpoint that would have to be fetched first."""
+    order = from_link(query)
+    if order is None:
+        return (gr.skip(),) * (len(Order.FILLED) + 1)
+    return *order.filled(), order.model in ("", *common.bundled_refs())
 
 
 @ui.friendly
-def pick(items: list[dict], event: gr.SelectData) -> tuple[str, str, str]:
-    """The clicked sprite of the grid: its picture, and the files of the two download buttons."""
-    return chosen(items, event.index)
-
-
-@ui.friendly
-def pick_first(items: list[dict]) -> tuple[str, str, str]:
-    """The first sprite of a new run."""
-    return chosen(items, 0)
-
-
-def chosen(items: list[dict], index: int) -> tuple[str, str, str]:
-    from lunaris.core.images import png_bytes, read_image, upscale
-
-    item = items[index]
-    path = Path(item["image"]["path"])
-    data = path.read_bytes()
-    large = ui.keep(f"{path.stem}-x{SCALE}.png", png_bytes(upscale(read_image(data), SCALE)))
-    return selected_html(path.name, data, item.get("caption") or ""), str(path), large
+def say_copied(request: gr.Request) -> None:
+    gr.Info(TEXTS.say("copied", ui.language_of(request)), duration=3)
 
 
 def build(page: Page) -> None:
+    """The fields, the results and what follows from them; fills `page.form` and `page.sends`."""
+    form = page.form
     with gr.Row(elem_id="pixel-ask", elem_classes="lunaris-bar"):
-        prompt = gr.Textbox(
+        form["prompt"] = gr.Textbox(
             "",
             label=TEXTS("prompt"),
             placeholder=TEXTS("prompt_hint"),
@@ -150,49 +194,102 @@ def build(page: Page) -> None:
         )
         go = gr.Button(TEXTS("generate"), variant="primary", elem_id="pixel-go", scale=1, min_width=140)
     ui.raw(example_chips(), elem_id="pixel-examples", elem_classes="lunaris-examples")
-    with gr.Accordion(TEXTS("words"), open=False):
-        ui.raw(word_chips(), elem_id="pixel-words", elem_classes="lunaris-words")
+    with gr.Accordion(TEXTS("words"), open=False) as known:
+        vocabulary = ui.raw(elem_id="pixel-words", elem_classes="lunaris-words")
     with gr.Row(elem_id="pixel-work"):
         with gr.Column(scale=8, min_width=300, elem_id="pixel-results", elem_classes="lunaris-result"):
             with gr.Row(elem_id="pixel-summary", elem_classes="lunaris-summary"):
                 report = common.report_component("pixel-report")
-                sheet = gr.DownloadButton(TEXTS("sheet"), size="sm", scale=0, min_width=90)
-                bundle = gr.DownloadButton(TEXTS("zip"), size="sm", scale=0, min_width=110)
+                copy = gr.Button(TEXTS("copy_link"), size="sm", scale=0, min_width=120, elem_id="pixel-copy-link")
             gallery = common.picture_grid(TEXTS("sprites"), "pixel-grid")
             waiting = ui.raw(common.empty_state("empty"), elem_classes="lunaris-waiting")
             stop = gr.Button(TEXTS("stop"), variant="stop", size="sm", elem_id="pixel-stop", elem_classes="lunaris-stop")
-            with gr.Row(elem_classes="lunaris-summary"):
+            with gr.Row(elem_classes="lunaris-summary", elem_id="pixel-one"):
                 selected = ui.raw(elem_id="pixel-selected")
                 with gr.Column(min_width=280):
                     with gr.Row():
                         png = gr.DownloadButton(TEXTS("png1"), size="sm", min_width=92)
-                        png8 = gr.DownloadButton(TEXTS("png8"), size="sm", min_width=92)
+                        large = gr.DownloadButton(TEXTS("png8"), size="sm", min_width=92, elem_id="pixel-large")
+                        again = gr.Button(TEXTS("reroll"), size="sm", min_width=110, elem_id="pixel-reroll")
                     with gr.Row():
-                        to_first = gr.Button(TEXTS("to_first"), size="sm", min_width=130)
-                        to_last = gr.Button(TEXTS("to_last"), size="sm", min_width=130)
-        with gr.Column(scale=4, min_width=280, elem_id="pixel-options"):
-            n = common.order_slider("n", TEXTS("count"), step=1)
+                        sends = [gr.Button(TEXTS(name), size="sm", min_width=110) for name in ("to_first", "to_last", "to_studio")]
+            with gr.Row(elem_classes="lunaris-downloads"):
+                sheet = gr.DownloadButton(TEXTS("sheet"), size="sm", min_width=90)
+                atlas = gr.DownloadButton(TEXTS("atlas"), size="sm", min_width=90)
+                gif = gr.DownloadButton(TEXTS("gif"), size="sm", min_width=90)
+                bundle = gr.DownloadButton(TEXTS("zip"), size="sm", min_width=110)
+        with gr.Column(scale=4, min_width=280, elem_id="pixel-options", elem_classes="lunaris-options"):
+            form["mode"] = gr.Radio(
+                [(TEXTS("instant"), "instant"), (TEXTS("quality"), "quality")],
+                value="instant",
+                label=TEXTS("mode"),
+                info=TEXTS("mode_info"),
+                visible=common.has_flow(common.default_ref()),
+                elem_id="pixel-mode",
+                elem_classes="lunaris-mode",
+            )
+            form["n"] = common.order_slider("n", TEXTS("count"), step=1)
             with gr.Column(elem_classes="lunaris-card"):
                 with gr.Row(elem_classes="lunaris-bar"):
-                    seed = common.seed_field(info=TEXTS("seed_info"))
+                    form["seed"] = common.seed_field(info=TEXTS("seed_info"))
                     dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
-                keep_seed = gr.Checkbox(label=TEXTS("keep_seed"), container=False)
-            temperature, guidance = common.tuning_fields()
+                form["keep_seed"] = gr.Checkbox(label=TEXTS("keep_seed"), container=False)
+            with gr.Accordion(TEXTS("colours"), open=False, elem_id="pixel-colours"):
+                form["palette"] = common.palette_field("pixel-palette")
+                form["colours"] = gr.Slider(0, 64, 0, step=2, label=TEXTS("colour_count"), info=TEXTS("colour_count_info"))
+                form["background"] = common.background_field("pixel-background", BACKGROUNDS)
+            with gr.Accordion(TEXTS("tuning"), open=False, elem_id="pixel-tuning"):
+                form["temperature"], form["guidance"] = common.tuning_sliders()
+                form["candidates"] = common.order_slider(
+                    "candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"), elem_classes="lunaris-instant"
+                )
+                form["steps"] = common.order_slider(
+                    "steps", TEXTS("flow_steps"), step=1, info=TEXTS("flow_steps_info"), elem_classes="lunaris-quality"
+                )
+                scale = gr.Radio([(f"×{k}", k) for k in SCALES], value=SCALE, label=TEXTS("scale"), info=TEXTS("scale_info"))
+    form["cells"] = gr.Textbox("", visible=False, label="cells")
+    form["model"] = page.active
+    index, query, run_now = gr.Number(0, visible=False), gr.Textbox(visible=False), gr.Checkbox(visible=False)
+    as_it_is = gr.Button(visible="hidden", elem_id="pixel-as-it-is")  # draws the form with its seed and cells; pressed by the page
 
-    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
-    run = gr.on(
-        [go.click, prompt.submit], None, [seed, keep_seed], seed, js=SEED_FOR_THIS_RUN, api_visibility="private", show_progress="hidden"
-    ).then(
-        pixel_generate,
-        [prompt, n, seed, temperature, guidance, page.active],
-        [gallery, sheet, bundle, report],
-        api_name="pixel_generate",
-        preprocess=False,  # PixelRequest checks the values as they come, with the same sentences on every way in
-        show_progress_on=[gallery, waiting],
+    inputs = [form[name] for name in inspect.signature(pixel_generate).parameters if name in form] + [scale]
+    outputs = [gallery, sheet, bundle, report, atlas, gif]
+    options = {"preprocess": False, "show_progress_on": [gallery, waiting]}  # `Order` checks values as they come, on every way in
+    dice.click(None, None, form["seed"], js=NEW_SEED, api_visibility="private")
+    fresh = gr.on(
+        [go.click, form["prompt"].submit],
+        None,
+        [form["seed"], form["keep_seed"]],
+        [form["seed"], form["cells"]],
+        js=SEED_FOR_THIS_RUN,
+        api_visibility="private",
+        show_progress="hidden",
+    ).then(pixel_generate, inputs, outputs, api_name="pixel_generate", **options)
+    same = as_it_is.click(pixel_generate, inputs, outputs, api_visibility="private", **options)
+    one = [index, selected, png, large]
+    quiet = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
+    for run in (fresh, same):
+        run.success(None, js=show("#pixel-summary"), api_visibility="private")
+        run.success(lambda items, scale: chosen(items, 0, scale), [gallery, scale], one, **quiet)
+    gallery.select(pick, [gallery, scale], one, **quiet)
+    again.click(
+        reroll,
+        [gallery, index, report, form["seed"], scale],
+        [*outputs, form["cells"]],
+        js="(items, index, report, seed, scale) => [items, index, report, Math.floor(Math.random() * 2 ** 32), scale]",
+        **{**quiet, "show_progress": "minimal", "show_progress_on": gallery},
+    ).success(pick_again, [gallery, index, scale], one, **quiet)
+    scale.input(repack, [gallery, report, scale], [bundle, gif], **quiet).success(pick_again, [gallery, index, scale], one, **quiet)
+    stop.click(None, cancels=[fresh, same], api_visibility="private")
+    copy.click(None, report, None, js="(report) => window.lunaris.copyLink(report.link)", api_visibility="private").then(
+        say_copied, None, None, **quiet
     )
-    run.success(None, js=show("#pixel-summary"), api_visibility="private")
-    run.success(pick_first, gallery, [selected, png, png8], preprocess=False, show_progress="hidden", api_visibility="private")
-    gallery.select(pick, gallery, [selected, png, png8], preprocess=False, show_progress="hidden", api_visibility="private")
-    stop.click(None, cancels=[run], api_visibility="private")
-    page.form.update(prompt=prompt, n=n, seed=seed, temperature=temperature, guidance=guidance)
-    page.sends += [(to_first, png, "morph:first"), (to_last, png, "morph:last")]
+    known.expand(words.words_html, page.active, vocabulary, **quiet)
+
+    filled_fields = [form[name] for name in Order.FILLED]
+    page.demo.load(None, None, query, js="() => location.search", api_visibility="private").then(
+        fill_from_link, query, [*filled_fields, run_now], **quiet
+    ).then(None, run_now, None, js=PRESS_IF, api_visibility="private")
+    page.sends += [(button, png, name) for button, name in zip(sends, ("morph:first", "morph:last", "studio"), strict=True)]
+    history.build(page, [fresh, same], report, gallery, filled_fields)
+    again_view.build(page, filled_fields)

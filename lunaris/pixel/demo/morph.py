@@ -1,20 +1,17 @@
 """Morph: a walk through the latent space between two prompts or two pictures (PX-18)."""
 
-import io
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
 from lunaris.core import ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel.demo import common
-from lunaris.pixel.demo.common import NEW_SEED, SCALE, Page, Place, show
+from lunaris.pixel.demo.common import NEW_SEED, Page, Place, show
+from lunaris.pixel.demo.files import SCALE
 from lunaris.pixel.demo.texts import TEXTS
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
-
-if TYPE_CHECKING:
-    import numpy as np
 
 MORPH_STEPS = (2, 32)
 
@@ -28,6 +25,7 @@ def pixel_interpolate_prompts(
     temperature: float = 0.7,
     guidance: float = 1.0,
     model: str = "",
+    palette: str = "",
     request: gr.Request | None = None,
 ) -> tuple[str, list[tuple[str, str]], str, dict]:
     """Turn a sprite of one prompt into a sprite of another, step by step, keeping the random latent.
@@ -40,24 +38,22 @@ def pixel_interpolate_prompts(
         temperature: Spread of the random latent, 0 to 2.
         guidance: Strength of the prompts, 0 to 5.
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
+        palette: Colours that all frames keep to: gameboy, pico8, nes, c64, or a list such as "#0f380f #9bbc0f"; empty is as drawn.
 
     Returns:
         An animated GIF at x8; the frames, one PNG each; one PNG strip of them; what made them.
     """
-    from lunaris.pixel import interpolate_prompts
-
-    ends = [PixelRequest(prompt=p, n=1, seed=ui.whole(seed), temperature=temperature, guidance=guidance) for p in (first, last)]
-    loaded, steps = common.model_for(model, request), checked_steps(steps)
-    started = time.perf_counter()
-    order = {"steps": steps, "seed": ends[0].seed, "temperature": ends[0].temperature, "guidance": ends[0].guidance}
-    images = interpolate_prompts(loaded.model, ends[0].prompt, ends[1].prompt, **order)
-    report = {"first": ends[0].prompt, "last": ends[1].prompt, **order, "seconds": round(time.perf_counter() - started, 3)}
-    return morph_files(images, f"{ui.slug(first)}-to-{ui.slug(last)}-{ends[0].seed}", {**report, **common.origin(loaded, model)})
+    order = {"n": 1, "seed": ui.whole(seed), "temperature": temperature, "guidance": guidance, "palette": palette}
+    start, end = (PixelRequest(prompt=prompt, **order) for prompt in (first, last))
+    args = {"steps": checked_steps(steps), **{name: getattr(start, name) for name in ("seed", "temperature", "guidance", "palette")}}
+    stem = f"{ui.slug(first)}-to-{ui.slug(last)}-{start.seed}"
+    facts = {"first": start.prompt, "last": end.prompt, **args}
+    return _morph("interpolate_prompts", {"prompt1": start.prompt, "prompt2": end.prompt, **args}, stem, facts, model, request)
 
 
 @ui.friendly
 def pixel_interpolate(
-    first: dict, last: dict, steps: int = 10, model: str = "", request: gr.Request | None = None
+    first: dict, last: dict, steps: int = 10, model: str = "", palette: str = "", request: gr.Request | None = None
 ) -> tuple[str, list[tuple[str, str]], str, dict]:
     """Turn one picture into another through the model's latent space, step by step. Pictures are fitted to the model's size first.
 
@@ -66,18 +62,32 @@ def pixel_interpolate(
         last: The picture to end with.
         steps: How many frames, both ends included, 2 to 32.
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
+        palette: Colours that all frames keep to: gameboy, pico8, nes, c64, or a list such as "#0f380f #9bbc0f"; empty is as drawn.
 
     Returns:
         An animated GIF at x8; the frames, one PNG each; one PNG strip of them; what made them.
     """
-    from lunaris.pixel import interpolate
+    start, end = (common.picture(value, name) for value, name in ((first, "first"), (last, "last")))
+    args = {"steps": checked_steps(steps), "palette": PixelRequest(palette=palette).palette}
+    return _morph("interpolate", {"image1": start, "image2": end, **args}, "morph", args, model, request)
 
-    pictures = [common.picture(value, name) for value, name in ((first, "first"), (last, "last"))]
-    loaded, steps = common.model_for(model, request), checked_steps(steps)
+
+def _morph(
+    call: str, args: dict[str, Any], stem: str, facts: dict[str, Any], model: str, visitor: gr.Request | None
+) -> tuple[str, list[tuple[str, str]], str, dict]:
+    """What both morphs answer: GIF, frames, strip, report. `call` names the library's function, whose arguments are `args`."""
+    from lunaris import pixel
+    from lunaris.pixel import export, replay
+
+    loaded, ref = common.model_for(model, visitor), model.strip() or common.default_ref()
     started = time.perf_counter()
-    images = interpolate(loaded.model, *pictures, steps=steps)
-    report = {"steps": steps, "seconds": round(time.perf_counter() - started, 3), **common.origin(loaded, model)}
-    return morph_files(images, "morph", report)
+    images = getattr(pixel, call)(loaded.model, **args)
+    seconds = round(time.perf_counter() - started, 3)
+    made = replay.record(loaded.model, call, args, ref=ref, weights=loaded.weights)
+    frames = [(ui.keep(f"{stem}-{i + 1:02}.png", replay.png(images, made, index=i)), str(i + 1)) for i in range(len(images))]
+    strip = ui.keep(f"{stem}-strip.png", replay.png(images, made, columns=len(images)))
+    gif = ui.keep(f"{stem}.gif", export.gif(images, scale=SCALE))
+    return gif, frames, strip, {**facts, "seconds": seconds, **common.origin(loaded, ref)}
 
 
 def checked_steps(steps: Any) -> int:
@@ -86,30 +96,6 @@ def checked_steps(steps: Any) -> int:
     if isinstance(steps, bool) or not isinstance(steps, int) or not low <= steps <= high:
         raise ConfigError(f"steps must be a whole number from {low} to {high}, got {str(steps)[:40]}; try 10")
     return steps
-
-
-def gif_bytes(images: "np.ndarray", *, scale: int = SCALE, frame_ms: int = 120) -> bytes:
-    """The frames there and back again as a looping GIF; the ends rest. GIF knows no half-transparent pixels: alpha is cut at one half."""
-    from lunaris.core.images import to_pil, upscale
-
-    frames = [to_pil(upscale(image, scale)) for image in images]
-    for frame in frames:
-        frame.putalpha(frame.getchannel("A").point(lambda alpha: 255 if alpha >= 128 else 0))
-    there_and_back = [*range(len(frames)), *range(len(frames) - 2, 0, -1)]
-    rests = [frame_ms * 5 if i in (0, len(frames) - 1) else frame_ms for i in there_and_back]
-    buffer = io.BytesIO()
-    first, *others = (frames[i] for i in there_and_back)
-    first.save(buffer, "GIF", save_all=True, append_images=others, duration=rests, loop=0, disposal=2)
-    return buffer.getvalue()
-
-
-def morph_files(images: "np.ndarray", stem: str, report: dict[str, Any]) -> tuple[str, list[tuple[str, str]], str, dict]:
-    """What both morphs answer: GIF, frames, strip, report."""
-    from lunaris.core.images import grid, png_bytes
-
-    frames = [(ui.keep(f"{stem}-{i + 1:02}.png", png_bytes(image)), str(i + 1)) for i, image in enumerate(images)]
-    strip = png_bytes(grid(images, columns=len(images)))
-    return ui.keep(f"{stem}.gif", gif_bytes(images)), frames, ui.keep(f"{stem}-strip.png", strip), report
 
 
 # --- the view --------------------------------------------------------------------------------------------------------------------
@@ -134,7 +120,8 @@ def build(page: Page) -> None:
                     with gr.Column(elem_classes="lunaris-card"), gr.Row(elem_classes="lunaris-bar"):
                         seed = common.seed_field()
                         dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
-                    temperature, guidance = common.tuning_fields()
+                    with gr.Accordion(TEXTS("tuning"), open=False):
+                        temperature, guidance = common.tuning_sliders()
                     go_prompts = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-prompts")
                 with gr.Tab(TEXTS("two_pictures"), id="pictures"):
                     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("pictures_info")}</p>')
@@ -154,6 +141,8 @@ def build(page: Page) -> None:
                             for end in ("from", "to")
                         ]
                     go_pictures = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-pictures")
+            with gr.Accordion(TEXTS("colours"), open=False):
+                palette = common.palette_field("pixel-morph-palette")
         with gr.Column(scale=6, min_width=300, elem_id="pixel-morphed", elem_classes="lunaris-result"):
             report = common.report_component("pixel-morph-report")
             animation = gr.Image(
@@ -169,7 +158,7 @@ def build(page: Page) -> None:
             frames = common.picture_grid(TEXTS("frames"), "pixel-frames")
             waiting = ui.raw(common.empty_state("morph_empty"), elem_classes="lunaris-waiting")
             with gr.Row():
-                gif = gr.DownloadButton(TEXTS("gif"), size="md", min_width=120)
+                gif = gr.DownloadButton(TEXTS("gif8"), size="md", min_width=120)
                 strip = gr.DownloadButton(TEXTS("strip"), size="md", min_width=120)
 
     dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
@@ -178,12 +167,12 @@ def build(page: Page) -> None:
         gr.on(
             [go_prompts.click, first.submit, last.submit],
             pixel_interpolate_prompts,
-            [first, last, steps, seed, temperature, guidance, page.active],
+            [first, last, steps, seed, temperature, guidance, page.active, palette],
             outputs,
             api_name="pixel_interpolate_prompts",
             **options,
         ),
-        go_pictures.click(pixel_interpolate, [*pictures, steps, page.active], outputs, api_name="pixel_interpolate", **options),
+        go_pictures.click(pixel_interpolate, [*pictures, steps, page.active, palette], outputs, api_name="pixel_interpolate", **options),
     )
     for run in runs:
         run.success(None, js=show("#pixel-morph-report"), api_visibility="private")
