@@ -144,7 +144,8 @@ def test_a_public_ref_is_recorded_as_it_is(ref):
 def test_nothing_of_this_computer_or_its_user_is_written(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", "hf_secret_value")
     stamped = provenance.stamp(png_bytes(picture()), made(model=Path(__file__).parent / "checkpoint"))
-    for private in (str(Path.cwd()), str(Path.home()), getpass.getuser() + "/", platform.node(), platform.release(), "hf_secret_value"):
+    here = (str(Path.cwd()), str(Path.home()), f"/{getpass.getuser()}/", platform.node(), platform.release(), "hf_secret_value")
+    for private in (text for text in here if len(text) > 3):  # a container may be at home in /
         assert private.encode() not in stamped, private
 
 
