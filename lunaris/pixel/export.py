@@ -64,6 +64,8 @@ def gif(frames: RgbaBatch, *, scale: int = 8, ms: int = 120, bounce: bool = True
     n, h, w, _ = frames.shape
     if not n:
         raise ValueError("a GIF needs at least one frame, got none; choose some sprites")
+    if not 1 <= scale <= 64:
+        raise ValueError(f"scale must be from 1 to 64, got {scale}; try 8")
     if not 20 <= ms <= 10_000:
         raise ValueError(f"ms must be from 20 to 10000, got {ms}; try 120")
     if bounce:
