@@ -9,7 +9,7 @@ import os
 
 import gradio as gr
 
-from lunaris.pixel.demo import about, create, morph
+from lunaris.pixel.demo import about, create, explore, morph, studio
 from lunaris.pixel.demo.about import about_html, card_markdown, pixel_load
 from lunaris.pixel.demo.again import pixel_replay
 from lunaris.pixel.demo.common import Page, default_ref, model_for
@@ -17,7 +17,7 @@ from lunaris.pixel.demo.create import pixel_generate
 from lunaris.pixel.demo.morph import pixel_interpolate, pixel_interpolate_prompts
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
 
-VIEWS = {"create": create, "morph": morph, "model": about}  # by the tab's id, in their order
+VIEWS = {"create": create, "morph": morph, "explore": explore, "studio": studio, "model": about}  # by the tab's id, in their order
 
 __all__ = [
     "EXAMPLES",
@@ -45,7 +45,7 @@ def warm() -> None:
 def build_demo() -> gr.Blocks:
     """The tab, and the page of the Space. Cheap: no model is loaded and nothing is fetched."""
     with gr.Blocks(title="Lunaris · Pixel Art", analytics_enabled=False, delete_cache=(3600, 7200)) as demo:
-        active = gr.Textbox(default_ref(), visible=False, label="model")
+        active = gr.Textbox(default_ref(), visible="hidden", label="model")  # in the page, so that views hear of its changes
         with gr.Tabs(elem_id="pixel-tabs") as tabs:
             page = Page(active, tabs, demo)
             for name, view in VIEWS.items():

@@ -80,16 +80,21 @@ def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) ->
     return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
 
 
-def has_flow(ref: str) -> bool:
-    """Whether a checkpoint that lies on this computer has the quality sampler; False for one that must be fetched first."""
+def has_flow(ref: str, request: gr.Request | None = None) -> bool:
+    """Whether a checkpoint has the quality sampler; False for one that must be fetched first or cannot be read."""
     try:
-        return on_this_computer(ref) and hub.load_config(hub.resolve(ref)).get("model", {}).get("sampler") == "flow"
+        folder = folder_of(ref, request)
+        return folder is not None and hub.load_config(folder).get("model", {}).get("sampler") == "flow"
     except (ValueError, OSError):
         return False
 
 
-def on_this_computer(ref: str) -> bool:
-    return ref in hub.bundled() or Path(ref).is_dir()
+def folder_of(ref: str, request: gr.Request | None) -> Path | None:
+    """Where the checkpoint `ref` lies on this computer, for who may use it; None when it would have to be fetched."""
+    if ref in hub.bundled() or ref == default_ref() and Path(ref).is_dir():
+        return hub.resolve(ref)
+    loaded = ref in models.shared().names(FAMILY) or Path(ref).is_dir()
+    return model_for(ref, request).folder if loaded else None
 
 
 def _load(folder: Path) -> Any:

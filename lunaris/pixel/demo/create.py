@@ -174,6 +174,13 @@ def fill_from_link(query: str) -> tuple[Any, ...]:
 
 
 @ui.friendly
+def fit_to_model(ref: str, mode: str, request: gr.Request) -> tuple[Any, str]:
+    """The choice of mode where the checkpoint has a flow sampler, and its words."""
+    flow = common.has_flow(ref, request)
+    return gr.Radio(visible=flow, value=mode if flow else "instant"), words.words_html(ref, request)
+
+
+@ui.friendly
 def say_copied(request: gr.Request) -> None:
     gr.Info(TEXTS.say("copied", ui.language_of(request)), duration=3)
 
@@ -206,13 +213,11 @@ def build(page: Page) -> None:
             stop = gr.Button(TEXTS("stop"), variant="stop", size="sm", elem_id="pixel-stop", elem_classes="lunaris-stop")
             with gr.Row(elem_classes="lunaris-summary", elem_id="pixel-one"):
                 selected = ui.raw(elem_id="pixel-selected")
-                with gr.Column(min_width=280):
-                    with gr.Row():
-                        png = gr.DownloadButton(TEXTS("png1"), size="sm", min_width=92)
-                        large = gr.DownloadButton(TEXTS("png8"), size="sm", min_width=92, elem_id="pixel-large")
-                        again = gr.Button(TEXTS("reroll"), size="sm", min_width=110, elem_id="pixel-reroll")
-                    with gr.Row():
-                        sends = [gr.Button(TEXTS(name), size="sm", min_width=110) for name in ("to_first", "to_last", "to_studio")]
+                with gr.Column(min_width=280, elem_classes="lunaris-deeds"):
+                    again = gr.Button(TEXTS("reroll"), size="sm", elem_id="pixel-reroll")
+                    png = gr.DownloadButton(TEXTS("png1"), size="sm")
+                    large = gr.DownloadButton(TEXTS("png8"), size="sm", elem_id="pixel-large")
+                    sends = [gr.Button(TEXTS(name), size="sm") for name in ("to_studio", "to_first", "to_last")]
             with gr.Row(elem_classes="lunaris-downloads"):
                 sheet = gr.DownloadButton(TEXTS("sheet"), size="sm", min_width=90)
                 atlas = gr.DownloadButton(TEXTS("atlas"), size="sm", min_width=90)
@@ -272,24 +277,26 @@ def build(page: Page) -> None:
         run.success(None, js=show("#pixel-summary"), api_visibility="private")
         run.success(lambda items, scale: chosen(items, 0, scale), [gallery, scale], one, **quiet)
     gallery.select(pick, [gallery, scale], one, **quiet)
-    again.click(
+    rerolled = again.click(
         reroll,
         [gallery, index, report, form["seed"], scale],
         [*outputs, form["cells"]],
         js="(items, index, report, seed, scale) => [items, index, report, Math.floor(Math.random() * 2 ** 32), scale]",
         **{**quiet, "show_progress": "minimal", "show_progress_on": gallery},
-    ).success(pick_again, [gallery, index, scale], one, **quiet)
+    )
+    rerolled.success(pick_again, [gallery, index, scale], one, **quiet)
     scale.input(repack, [gallery, report, scale], [bundle, gif], **quiet).success(pick_again, [gallery, index, scale], one, **quiet)
     stop.click(None, cancels=[fresh, same], api_visibility="private")
     copy.click(None, report, None, js="(report) => window.lunaris.copyLink(report.link)", api_visibility="private").then(
         say_copied, None, None, **quiet
     )
     known.expand(words.words_html, page.active, vocabulary, **quiet)
+    page.active.change(fit_to_model, [page.active, form["mode"]], [form["mode"], vocabulary], **quiet)
 
     filled_fields = [form[name] for name in Order.FILLED]
     page.demo.load(None, None, query, js="() => location.search", api_visibility="private").then(
         fill_from_link, query, [*filled_fields, run_now], **quiet
     ).then(None, run_now, None, js=PRESS_IF, api_visibility="private")
-    page.sends += [(button, png, name) for button, name in zip(sends, ("morph:first", "morph:last", "studio"), strict=True)]
-    history.build(page, [fresh, same], report, gallery, filled_fields)
+    page.sends += [(button, png, name) for button, name in zip(sends, ("studio", "morph:first", "morph:last"), strict=True)]
+    history.build(page, [fresh, same, rerolled], report, gallery, filled_fields)
     again_view.build(page, filled_fields)

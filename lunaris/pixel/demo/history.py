@@ -44,11 +44,12 @@ def _sound(run: Any) -> bool:
 
 
 def _id(order: Order) -> str:
-    return hashlib.sha256(order.link().encode()).hexdigest()[:12]
+    """The same for a run and for what became of it by drawing single cells again."""
+    return hashlib.sha256(order.replace(cells="").link().encode()).hexdigest()[:12]
 
 
 def remember(runs: Any, order: Order, items: list[dict]) -> list[Run]:
-    """The runs with this one first; the same order a second time is the same run."""
+    """The runs with this one first; what it replaces is itself, as it was before."""
     from lunaris.core.images import grid, png_bytes, read_image
 
     sprites = np.stack([read_image(path) for path in files.paths(items)[:PREVIEW]])

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import gradio as gr
 
-from lunaris.core import hub, ui
+from lunaris.core import ui
 from lunaris.pixel.demo import common
 from lunaris.pixel.demo.common import chip
 from lunaris.pixel.demo.texts import TEXTS
@@ -22,8 +22,8 @@ SMALL = frozenset(re.findall(r"\w+", "a an the of and or in on with to for by fr
 @ui.friendly
 def words_html(ref: str, request: gr.Request | None = None) -> str:
     """Every word that the checkpoint `ref` was trained with, each a button that adds it to the prompt."""
-    folder = hub.resolve(ref) if common.on_this_computer(ref) else common.model_for(ref, request).folder
-    return markup(known_words(folder))
+    folder = common.folder_of(ref, request)
+    return markup(known_words(folder) if folder else {})
 
 
 def known_words(folder: Path) -> dict[str, int]:
