@@ -51,6 +51,7 @@ MAX_TEXT_BYTES = 2**20
 MAX_ZIP_ENTRIES = 5000
 PICTURES = (".png", ".gif", ".webp", ".jpg", ".jpeg")
 TEXTS = (".txt", ".jsonl")
+MAX_PARAMETERS = 20_000_000  # a training state holds each four times over
 ROWS = 8  # of samples in the course of a training, after the one before it
 REF = "retrained:"  # begins the refs of models that were made here; what follows is the id of the job
 
@@ -265,6 +266,16 @@ class RetrainRequest(BaseConfig):
     seed: int = option(0, "order of the pictures and the samples", ge=0, le=2**32 - 1)
 
 
+def check_size(model: LunarCore) -> None:
+    """Refuse a checkpoint whose training would take more memory and disk than a visitor may have. Raises ValueError."""
+    count = sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("flow."))
+    if count > MAX_PARAMETERS:
+        raise ValueError(
+            f"a checkpoint that is retrained here must have at most {MAX_PARAMETERS:,} parameters, got {count:,}; "
+            "train it with: python -m lunaris pixel train"
+        )
+
+
 def start(owner: str, pictures: Pictures, request: RetrainRequest, *, base: Path, base_ref: str, name: str = "my-sprites") -> str:
     """Queue a retraining of the checkpoint in `base` and return its token (see `jobs.Jobs.start`).
 
@@ -315,7 +326,9 @@ def run(work: jobs.Work) -> None:
     work.report(pictures=len(data), held_out=len(held) if apart else 0, steps=train_config.steps, before=before, after=None)
 
     batches = Batches(part, train_config.batch_size, model.config, model.tokenizer)
-    live = Live(work, base, prompts_of(data))
+    prompts = prompts_of(data)
+    work.report(prompts=prompts if base.config.use_text else [])
+    live = Live(work, base, prompts)
     out = work.folder / "training"
     options = {"callbacks": [live], "resume": True, "should_stop": work.should_stop, "progress": False}
     result = fit(model, batches, make_loss(train_config), train_config, out, **options)
