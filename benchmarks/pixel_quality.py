@@ -17,6 +17,7 @@ kind and colour are told by the classifier of pixel_prompts.py, which knows noth
 """
 
 import argparse
+import itertools
 import json
 import os
 import statistics
@@ -270,14 +271,13 @@ def sheet_prompts(sources: Sequence[Source], is_seen: Callable[[str], bool]) -> 
         for i, row in enumerate(rng.permutation(len(pairs))[:32]):
             procedural.append(pixel_prompts.plain_prompt(*pairs[row], "pt" if i % 2 else "en"))
     pages = {"procedural": [procedural[i] for i in rng.permutation(64)]}
-    real = [source for source in sources if source.name != "procedural"]
-    captions: list[str] = []
-    for i, source in enumerate(real):
-        share = 64 * (i + 1) // len(real) - len(captions)
-        held, train = ({c for c in part.captions if is_seen(c)} for part in (source.held, source.train))
-        ordered = [pool[j] for pool in (sorted(held), sorted(train - held)) for j in rng.permutation(len(pool))]
-        captions += ordered[:share]
-    return pages | ({"real": captions} if captions else {})
+    pools = []
+    for source in sources:
+        held, train = ({caption for caption in part.captions if is_seen(caption)} for part in (source.held, source.train))
+        pools.append([pool[j] for pool in (sorted(held), sorted(train - held)) for j in rng.permutation(len(pool))])
+    real = [pool for source, pool in zip(sources, pools, strict=True) if source.name != "procedural"]
+    captions = [caption for row in itertools.zip_longest(*real) for caption in row if caption]  # the sets in turn
+    return pages | ({"real": captions[:64]} if captions else {})
 
 
 def write_sheets(folder: Path, systems: Sequence[System], pages: dict[str, list[str]]) -> None:

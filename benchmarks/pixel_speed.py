@@ -49,10 +49,15 @@ def medians(calls: dict[str, Callable[[int], object]], repeats: int) -> dict[str
     return {name: Time(*map(statistics.median, zip(*values[1:], strict=True))) for name, values in times.items()}
 
 
+def prompt(model, i: int) -> str:
+    """The i-th prompt of those that are asked in turn; none for a model without text."""
+    return PROMPTS[i % len(PROMPTS)] if model.config.use_text else ""
+
+
 def foreign_pixels(model, mode: str, n: int) -> int:
     """Pixels outside the palette that was asked for, over every named palette and one of our own, n sprites each."""
     names = [*palette.NAMED, "#102030 #c04050 #f0e0a0"]
-    orders = [{"prompt": PROMPTS[i % len(PROMPTS)], "palette": name, "n": n, "seed": 100 * i} for i, name in enumerate(names)]
+    orders = [{"prompt": prompt(model, i), "palette": name, "n": n, "seed": 100 * i} for i, name in enumerate(names)]
     return sum(palette.foreign_pixels(pixel.generate(model, mode=mode, **order), palette.parse(order["palette"])) for order in orders)
 
 
@@ -61,23 +66,20 @@ def measure(model, quick: bool) -> list[dict]:
     repeats = 3 if quick else 30
     side, modes = model.config.side, metrics.modes(model)
 
-    def prompt(i: int) -> str:
-        return PROMPTS[i % len(PROMPTS)] if model.config.use_text else ""
-
     def batch(i: int) -> np.ndarray:
-        return pixel.generate(model, prompt(i), n=64, seed=64 * i)
+        return pixel.generate(model, prompt(model, i), n=64, seed=64 * i)
 
     def loop(i: int) -> np.ndarray:
-        return np.concatenate([pixel.generate(model, prompt(i), n=1, seed=64 * i + j) for j in range(64)])
+        return np.concatenate([pixel.generate(model, prompt(model, i), n=1, seed=64 * i + j) for j in range(64)])
 
     many = medians({"batch": batch, "loop": loop}, repeats)
     same = "the same bytes" if np.array_equal(batch(0), loop(0)) else "OTHER bytes"
     one = {
-        "instant": lambda i: pixel.generate(model, prompt(i), n=1, seed=i),
-        "click": lambda i: explore.decode_point(model, (i % 21 - 10) / 10, (i % 13 - 6) / 6, prompt=prompt(0)),
+        "instant": lambda i: pixel.generate(model, prompt(model, i), n=1, seed=i),
+        "click": lambda i: explore.decode_point(model, (i % 21 - 10) / 10, (i % 13 - 6) / 6, prompt=prompt(model, 0)),
     }
     if "quality" in modes:
-        one["quality"] = lambda i: pixel.generate(model, prompt(i), n=1, seed=i, mode="quality")
+        one["quality"] = lambda i: pixel.generate(model, prompt(model, i), n=1, seed=i, mode="quality")
     single = medians(one, 4 * repeats)
 
     def claim(name: str, value: float, unit: str, n: int, baseline: str = "", **goal) -> dict:

@@ -110,7 +110,7 @@ def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int 
     rows = sorted(first.values())
     part = data.take(rows)
     image = F.normalize(_in_chunks(model.encode, to_model(part.images, model.config.channels).to(model.device))[0], dim=-1)
-    text = F.normalize(model.embed([understood(model, caption) for caption in part.captions]), dim=-1)
+    text = F.normalize(model.embed(list(part.captions)), dim=-1)
     rng, hits = np.random.default_rng(seed), 0
     for _ in range(draws):
         chosen = rng.choice(len(rows), of, replace=False)

@@ -1,0 +1,237 @@
+"""The benchmark scripts measure what they say: each measure against a closed form, a plain loop, or an artist whose score is known."""
+
+import json
+import math
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+ROOT = Path(__file__).parents[1]
+sys.path.insert(0, str(ROOT / "benchmarks"))
+
+import pixel_prompts
+import pixel_quality
+import pixel_speed
+import results
+import train_features
+
+from lunaris.core.card import validate_card
+from lunaris.core.images import from_model, to_model, upscale
+from lunaris.pixel import PixelConfig, features, metrics, palette, save, sprites
+from lunaris.pixel.config import PixelTrainConfig
+from lunaris.pixel.data import SpriteSet, load_source
+from lunaris.pixel.train import prepare
+
+
+@pytest.fixture(scope="module")
+def model():
+    config = PixelConfig.tiny().replace(latent_dim=8, filters=(8, 16))
+    return prepare(config, PixelTrainConfig(), load_source("procedural", side=16, n=60)).eval()
+
+
+@pytest.fixture(scope="module")
+def folder(model, tmp_path_factory):
+    return save(model, tmp_path_factory.mktemp("m") / "tiny")
+
+
+def source(n: int = 80) -> pixel_quality.Source:
+    parts = [load_source("procedural", side=16, split=split, n=n, seed=1) for split in ("train", "validation")]
+    return pixel_quality.Source("procedural", *parts)
+
+
+def obedient(prompts, seed) -> torch.Tensor:
+    """An artist that draws what the prompt names, as the generator would."""
+    labels = [sprites.Label(*sprites.parse(prompt), 0, 1) for prompt in prompts]
+    return to_model(np.stack([sprites.render(label, jitter_seed=seed + i) for i, label in enumerate(labels)]))
+
+
+# --- results.py -------------------------------------------------------------------------------------------------------------------
+
+
+def test_each_benchmark_writes_its_own_part_and_leaves_the_others_alone(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
+    claim = {"name": "x", "value": 1, "unit": "ms", "spread": None, "n": 3, "aim": None, "baseline": "", "at_most": 2}
+    results.publish("a", "A", "run a", [claim], keep=True, more="### details of a")
+    results.publish("b", "B", "run b", [claim], keep=True)
+    results.publish("a", "A", "run a", [claim | {"value": 7}], keep=True)
+    results.publish("b", "B", "run b", [claim | {"value": 8}], keep=False)
+    text = results.RESULTS.read_text()
+    assert text.count("## A") == text.count("## B") == 1 and "| x | 7 ms |  | 3 | <= 2 |" in text and "details of a" not in text
+    assert "| x | 1 ms |" in text.partition("## B")[2] and "8 ms" in capsys.readouterr().out
+
+
+# --- pixel_quality.py ---------------------------------------------------------------------------------------------------------------
+
+
+def test_the_nearest_caption_is_that_of_bm25_written_as_loops():
+    captions = ("red potion", "blue potion", "green key", "small red key icon", "key")
+    images = np.zeros((5, 16, 16, 4), np.uint8)
+    images[:, 0, 0] = [[50 * i, 0, 0, 255] for i in range(5)]
+    nearest = pixel_quality.NearestByCaption(SpriteSet(images, captions, captions))
+    texts = [caption.split() for caption in captions]
+    mean = sum(map(len, texts)) / 5
+
+    def score(query: list[str], text: list[str]) -> float:
+        total = 0.0
+        for word in query:
+            df = sum(word in other for other in texts)
+            tf = text.count(word)
+            total += math.log(1 + (5 - df + 0.5) / (df + 0.5)) * tf * 2.2 / (tf + 1.2 * (0.25 + 0.75 * len(text) / mean))
+        return total
+
+    for query in ("red potion", "a red key", "small", "green potion"):
+        best = max(range(5), key=lambda i: score(query.split(), texts[i]))
+        assert from_model(nearest([query], 0))[0, 0, 0, 0] == 50 * best, query
+
+
+def test_equally_near_captions_take_turns_by_seed():
+    images = np.zeros((6, 16, 16, 4), np.uint8)
+    images[:, 0, 0] = [[40 * i, 0, 0, 255] for i in range(6)]
+    nearest = pixel_quality.NearestByCaption(SpriteSet(images, ("red potion",) * 6, ("g",) * 6))
+    drawn = [from_model(nearest(["red potion", "unheard of"], seed))[:, 0, 0, 0].tolist() for seed in range(20)]
+    assert len({first for first, _ in drawn}) > 2 and len({second for _, second in drawn}) > 2
+    assert drawn[3] == from_model(nearest(["red potion", "unheard of"], 3))[:, 0, 0, 0].tolist()
+
+
+def test_copies_are_found_out_and_new_pictures_are_not_copies():
+    data = source().train
+    copied = pixel_quality.appearance(to_model(data.images[:20]), data)
+    assert copied["copies"] == copied["exact"] == 1 and copied["nearest"] == 0
+    fresh = pixel_quality.appearance(torch.full((4, 4, 16, 16), 0.5), data)
+    assert fresh["copies"] == fresh["exact"] == 0 and fresh["nearest"] > 1
+    one_pixel = data.images[:1].copy()
+    one_pixel[0, 0, 0] = (255, 255, 255, 255)  # was transparent: √4 away
+    assert pixel_quality.appearance(to_model(one_pixel), data)["nearest"] == pytest.approx(2)
+
+
+def test_an_obedient_artist_draws_every_prompt_right_and_an_idle_one_none():
+    classify = pixel_prompts.Templates(16)
+    right = pixel_quality.prompts_right(pixel_quality.System("x", obedient), classify, "validation", 24, 1)
+    assert right["both"] > 0.95 and set(right) == {"both", "English", "Portuguese"}
+    idle = pixel_quality.System("y", lambda prompts, seed: obedient(["red potion"] * len(prompts), seed))
+    assert pixel_quality.prompts_right(idle, classify, "validation", 24, 1)["both"] < 0.1
+
+
+def test_a_system_is_judged_by_what_it_draws():
+    data = source()
+    rows = {}
+    for name, draw in (("good", obedient), ("bad", lambda prompts, seed: torch.rand(len(prompts), 4, 16, 16))):
+        rows[name] = pixel_quality.judged(pixel_quality.System(name, draw), data, lambda caption: True, [1, 2], 40)
+    assert rows["good"]["KID, held-out captions"]["value"] < 0.5 < rows["bad"]["KID, held-out captions"]["value"]
+    assert rows["good"]["KID, held-out, unseen words"] is None and rows["good"]["isolated"]["spread"] is not None
+    floors = pixel_quality.of_the_data(data, 80)
+    assert abs(floors["the data: random halves"]["KID, training captions"]["value"]) < 0.1
+    assert floors["the data: held-out part"]["exact"]["value"] > 0.9
+    table = pixel_quality.as_markdown("t", rows | floors)
+    assert table.count("\n| ") == 6 and "good" in table and "None" not in table
+
+
+def test_the_issues_goals_stand_on_real_icons_alone():
+    found = {"value": 0.01, "spread": 0.001}
+    table = {"ours": {f"KID, {captions}": found for captions in pixel_quality.KID_GOALS}, "other": {}}
+    data = source(8)
+    icons = pixel_quality.Source("sprites_icons16", data.train, data.held)
+    goals = [(claim.get("at_most"), claim["aim"]) for claim in pixel_quality.kid_claims(icons, table, "ours", 384)]
+    assert goals == [(0.02, 0.01), (0.25, 0.15)]
+    assert all("at_most" not in claim for claim in pixel_quality.kid_claims(data, table, "ours", 384))
+
+
+def test_the_sheet_shows_numbered_sprites_and_its_key_what_was_asked(tmp_path):
+    data = source()
+    pages = pixel_quality.sheet_prompts([data, pixel_quality.Source("real", data.train, data.held)], lambda caption: "red" in caption)
+    assert len(pages["procedural"]) == len(set(pages["procedural"])) == 64 and all("red" in caption for caption in pages["real"])
+    kinds = [sprites.parse(prompt) for prompt in pages["procedural"]]
+    assert sum(bool(sprites.is_validation(*pair)) for pair in kinds) == 32
+    pixel_quality.write_sheets(tmp_path, [pixel_quality.System("ours (instant)", obedient)], {"procedural": pages["procedural"]})
+    assert {path.name for path in tmp_path.iterdir()} == {"procedural-instant.png", "key.json"}
+    key = json.loads((tmp_path / "key.json").read_text(encoding="utf-8"))
+    assert list(key["procedural"].values()) == pages["procedural"] and key["procedural"]["1"] == pages["procedural"][0]
+    images = sprites.make(9).images
+    page = np.asarray(pixel_quality.numbered(images))
+    shown = page[156:268, 4:116]  # the ninth: second row, first column
+    big = upscale(images[8], 7)
+    assert (shown[big[..., 3] == 255] == big[big[..., 3] == 255][:, :3]).all() and (shown[big[..., 3] == 0] == 208).all()
+
+
+def check_claims(out: str) -> list[dict]:
+    claims = json.loads(out)["claims"]
+    assert claims and all({"name", "value", "unit", "n", "spread", "aim", "baseline"} <= set(claim) for claim in claims)
+    assert len({claim["name"] for claim in claims}) == len(claims)
+    return claims
+
+
+def test_the_quality_benchmark_runs_on_any_checkpoint_and_prints_its_claims(folder, monkeypatch, capsys):
+    monkeypatch.setattr(
+        sys, "argv", ["pixel_quality.py", "--model", str(folder), "--plain", str(folder), "--data", "", "--quick", "--json"]
+    )
+    pixel_quality.main()
+    claims = check_claims(capsys.readouterr().out)
+    goals = {claim["name"]: claim["at_least"] for claim in claims if "at_least" in claim}
+    assert sorted(goals.values()) == [0.85, 0.95] and all("ours (instant)" in name for name in goals)
+    assert "plain VAE" in next(claim for claim in claims if "KID, training captions" in claim["name"])["baseline"]
+
+
+# --- pixel_speed.py -------------------------------------------------------------------------------------------------------------------
+
+
+def test_calls_are_timed_in_turn_and_the_first_round_does_not_count(monkeypatch):
+    clock, calls = [0.0], []
+    monkeypatch.setattr(pixel_speed.time, "perf_counter", lambda: clock[0])
+    monkeypatch.setattr(pixel_speed.time, "process_time", lambda: clock[0] / 2)
+
+    def call(name, seconds):
+        def run(i):
+            calls.append(name)
+            clock[0] += 100 if i == 0 else seconds
+
+        return run
+
+    found = pixel_speed.medians({"a": call("a", 1.0), "b": call("b", 3.0)}, 3)
+    assert "".join(calls) == "abababab"
+    assert (found["a"].clock, found["a"].computing, found["b"].clock) == (1.0, 0.5, 3.0)
+
+
+def test_a_pixel_outside_the_palette_would_be_seen(model, monkeypatch):
+    assert pixel_speed.foreign_pixels(model, "instant", 2) == 0
+    monkeypatch.setattr(palette, "apply", lambda images, colours: images)
+    assert pixel_speed.foreign_pixels(model, "instant", 2) > 0
+
+
+def test_the_speed_benchmark_prints_its_claims(folder, monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["pixel_speed.py", "--model", str(folder), "--quick", "--json"])
+    pixel_speed.main()
+    claims = check_claims(capsys.readouterr().out)
+    assert "the same bytes" in claims[0]["baseline"] and claims[0]["at_least"] == 400 and claims[-1]["value"] == 0
+
+
+# --- train_features.py ------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_feature_network_learns_the_words_of_captions():
+    words = ("blue", "red")
+    captions = ("a red square", "a Blue square") * 128
+    pictures = torch.zeros(256, 4, 16, 16)
+    pictures[0::2, 0, 4:12, 4:12] = pictures[1::2, 2, 4:12, 4:12] = 1
+    pictures[:, 3, 4:12, 4:12] = 1
+    hot = train_features.targets(captions, words)
+    assert hot[0].tolist() == [0, 1] and hot[1].tolist() == [1, 0]
+    torch.manual_seed(0)
+    net = features.FeatureNet(features.FeaturesConfig(widths=(8, 16), dim=8, words=words))
+    train_features.train(net, {16: pictures}, {16: hot}, 8, 2e-2)
+    assert train_features.precision_at_words(net, pictures, hot) == 1
+
+
+def test_its_card_is_one_the_hub_takes_and_names_every_source():
+    net = features.FeatureNet(features.FeaturesConfig(widths=(8,), dim=8))
+    card = train_features.make_card(net, {"sprites_icons16": 7, "procedural": 8}, {"words named right": 0.5}, "python x.py")
+    validate_card(card)
+    assert "7 of `sprites_icons16`" in card and "8 of `procedural`" in card and "| words named right | 0.5 |" in card
+
+
+def test_the_shipped_networks_card_is_what_the_script_writes():
+    shipped = (ROOT / "checkpoints/pixel-features/README.md").read_text(encoding="utf-8")
+    assert "python benchmarks/train_features.py" in shipped and features.load().config.dim == 128
+    assert metrics.MIN_KID >= 32
