@@ -5,6 +5,7 @@ visitor (`friendly`), and puts the demo on a page (`page`, `page_options`, `laun
 """
 
 import base64
+import errno
 import functools
 import html
 import importlib.util
@@ -122,6 +123,10 @@ TEXTS = Texts(
             "There is not enough memory for this; ask for less at once.",
             "Não há memória suficiente para isso; peça menos de uma vez.",
         ),
+        "disk": (
+            "This server's disk is full, so the files could not be written; try again later, or ask for less.",
+            "O disco deste servidor está cheio e os arquivos não foram gravados; tente mais tarde, ou peça menos.",
+        ),
         "malformed": (
             "This call does not fit the endpoint: check the number and the types of its values (see the API page).",
             "Esta chamada não combina com a rota: confira o número e os tipos dos valores (veja a página da API).",
@@ -149,6 +154,36 @@ _PHRASES = (
     (r" must be a whole number", " deve ser um número inteiro"),
     (r" must be a finite number", " deve ser um número"),
     (r" must be a text", " deve ser um texto"),
+    (r" must be one of (.*) or a list of hex colours, got ", r" deve ser um destes: \1, ou uma lista de cores hexadecimais, mas veio "),
+    (r" must have from (\d+) to (\d+) different colours, got (\d+)", r" deve ter de \1 a \2 cores diferentes, mas veio com \3"),
+    (
+        r"^colours must be 0 \(as drawn\) or 2 to 64, got 1; a sprite of one colour shows nothing",
+        "colours deve ser 0 (como desenhado) ou de 2 a 64, mas veio 1; um sprite de uma cor só não mostra nada",
+    ),
+    (r" must be a colour of six hex digits, got ", " deve ser uma cor de seis dígitos hexadecimais, mas veio "),
+    (r", or leave it empty$", ", ou deixe vazio"),
+    (
+        r"^this is not a readable PNG \((\w+)\); give a PNG that Lunaris wrote",
+        r"isto não é um PNG legível (\1); dê um PNG que o Lunaris gravou",
+    ),
+    (
+        r"^this checkpoint has no flow sampler, so quality mode is not possible; choose mode 'instant' or another one",
+        "este checkpoint não tem o amostrador de qualidade; escolha o modo 'instant' ou outro checkpoint",
+    ),
+    (
+        r"^this PNG holds no Lunaris record: .*",
+        "este PNG não tem registro do Lunaris: foi feito em outro lugar, ou os metadados se perderam no caminho",
+    ),
+    (
+        r"^this file was made with a folder called (.*); load that checkpoint first, and name it as model",
+        r"este arquivo foi feito com uma pasta chamada \1; carregue esse checkpoint primeiro",
+    ),
+    (
+        r"^the pictures of this run are no longer on the server, got only their names; press Generate again",
+        "as imagens desta rodada não estão mais no servidor; clique em Gerar de novo",
+    ),
+    (r"^the history is empty, got no run to download; press Generate first", "o histórico está vazio; clique em Gerar primeiro"),
+    (r"^there is no run yet, got nothing to work on; press Generate first", "ainda não há nenhuma rodada; clique em Gerar primeiro"),
     (r" must be one of ", " deve ser um destes: "),
     (r" must be ", " deve ser "),
     (r" must stay within ", " deve ficar até "),
@@ -202,6 +237,9 @@ def sentence_of(error: BaseException, language: str = "en") -> str:
         text = text if len(text) <= 400 else text[:399] + "…"
         text = text.translate({ord("<"): "‹", ord(">"): "›"})  # a toast is HTML, a REST answer is not: neither needs escaping now
         return in_portuguese(text) if language == "pt-BR" else text
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        log.error("the disk is full", exc_info=error)
+        return TEXTS.say("disk", language)
     if isinstance(error, MemoryError) or "out of memory" in text.lower():
         log.error("out of memory", exc_info=error)
         return TEXTS.say("memory", language)
@@ -328,8 +366,11 @@ def keep(name: str, data: bytes) -> str:
         return str(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     half = path.with_name(f".{name}.{secrets.token_hex(4)}")
-    half.write_bytes(data)
-    half.replace(path)  # another visitor's equal picture is never seen half-written
+    try:
+        half.write_bytes(data)
+        half.replace(path)  # another visitor's equal picture is never seen half-written
+    finally:
+        half.unlink(missing_ok=True)  # on a full disk, what was written of it takes up the last of the room
     return str(path)
 
 
@@ -412,8 +453,8 @@ def css() -> str:
 # --- pages -----------------------------------------------------------------------------------------------------------------------
 
 
-def raw(value: str = "", **options: Any) -> "gr.HTML":
-    """Our own markup as a component: no script, none of Gradio's text styles."""
+def raw(value: Any = "", **options: Any) -> "gr.HTML":
+    """Our own markup, or what a template makes of any value, as a component: no script, none of Gradio's text styles."""
     import gradio as gr
 
     return gr.HTML(value, js_on_load=None, apply_default_css=False, **options)

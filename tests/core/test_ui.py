@@ -1,5 +1,6 @@
 """core.ui: two languages, one sentence per error, colours that can be read, nothing from elsewhere (HB-04)."""
 
+import errno
 import inspect
 import logging
 import re
@@ -88,6 +89,12 @@ def test_what_a_request_for_sprites_may_answer_reads_as_portuguese():
         {"temperature": float("nan")},
         {"guidance": 5.1},
         {"seed": 2**32 - 1, "n": 2},
+        {"palette": "sunset"},
+        {"palette": "#102030"},
+        {"colours": 1},
+        {"colours": 65},
+        {"background": "red"},
+        {"mode": "best"},
     )
     for order in bad:
         with pytest.raises(ConfigError) as error:
@@ -122,6 +129,21 @@ def test_an_unexpected_error_is_a_report_number_for_the_visitor_and_a_traceback_
 @pytest.mark.parametrize("error", [MemoryError(), RuntimeError("CUDA out of memory. Tried to allocate")])
 def test_out_of_memory_says_to_ask_for_less(error):
     assert "not enough memory" in ui.sentence_of(error)
+
+
+def test_a_full_disk_is_one_sentence_and_leaves_nothing_half_written(tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+
+    def full(self, data):
+        self.touch()
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with pytest.raises(OSError) as error:
+        ui.keep("a.png", b"data")
+    assert ui.sentence_of(error.value).startswith("This server's disk is full")
+    assert ui.sentence_of(error.value, "pt-BR").startswith("O disco deste servidor está cheio")
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_sentence_cannot_carry_markup_into_a_toast():

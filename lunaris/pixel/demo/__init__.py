@@ -9,7 +9,7 @@ import os
 
 import gradio as gr
 
-from lunaris.pixel.demo import about, create, explore, morph, studio
+from lunaris.pixel.demo import about, create, explore, morph, retrain, studio
 from lunaris.pixel.demo.about import about_html, card_markdown, pixel_load
 from lunaris.pixel.demo.again import pixel_replay
 from lunaris.pixel.demo.common import Page, default_ref, model_for
@@ -17,7 +17,14 @@ from lunaris.pixel.demo.create import pixel_generate
 from lunaris.pixel.demo.morph import pixel_interpolate, pixel_interpolate_prompts
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
 
-VIEWS = {"create": create, "morph": morph, "explore": explore, "studio": studio, "model": about}  # by the tab's id, in their order
+VIEWS = {  # by the tab's id, in their order
+    "create": create,
+    "morph": morph,
+    "explore": explore,
+    "studio": studio,
+    "retrain": retrain,
+    "model": about,
+}
 
 __all__ = [
     "EXAMPLES",

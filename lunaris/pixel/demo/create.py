@@ -214,9 +214,9 @@ def build(page: Page) -> None:
             with gr.Row(elem_classes="lunaris-summary", elem_id="pixel-one"):
                 selected = ui.raw(elem_id="pixel-selected")
                 with gr.Column(min_width=280, elem_classes="lunaris-deeds"):
-                    again = gr.Button(TEXTS("reroll"), size="sm", elem_id="pixel-reroll")
                     png = gr.DownloadButton(TEXTS("png1"), size="sm")
                     large = gr.DownloadButton(TEXTS("png8"), size="sm", elem_id="pixel-large")
+                    again = gr.Button(TEXTS("reroll"), size="sm", elem_id="pixel-reroll")
                     sends = [gr.Button(TEXTS(name), size="sm") for name in ("to_studio", "to_first", "to_last")]
             with gr.Row(elem_classes="lunaris-downloads"):
                 sheet = gr.DownloadButton(TEXTS("sheet"), size="sm", min_width=90)
@@ -281,7 +281,7 @@ def build(page: Page) -> None:
         reroll,
         [gallery, index, report, form["seed"], scale],
         [*outputs, form["cells"]],
-        js="(items, index, report, seed, scale) => [items, index, report, Math.floor(Math.random() * 2 ** 32), scale]",
+        js="(items, index, report, seed, scale) => [items, index, report, Math.floor(Math.random() * 1e6), scale]",
         **{**quiet, "show_progress": "minimal", "show_progress_on": gallery},
     )
     rerolled.success(pick_again, [gallery, index, scale], one, **quiet)

@@ -76,9 +76,10 @@ def cards(runs: Any) -> str:
             f'<button type="button" class="lunaris-chip" data-run="{run["id"]}" data-what="{what}">{TEXTS.html(f"history_{what}")}</button>'
             for what in ("use", "drop")
         )
+        facts = (f"seed {order.seed}", str(order.n), order.model, order.palette[:40], order.mode if order.mode == "quality" else "")
         rows.append(
             f'<li><img src="{run["picture"]}" alt="{html.escape(order.prompt)}"><div><b>{title}</b>'
-            f"<span>seed {order.seed} · {order.n} · {html.escape(order.model)}</span></div>{buttons}</li>"
+            f"<span>{html.escape(' · '.join(filter(None, facts)))}</span></div>{buttons}</li>"
         )
     return f'<ul class="lunaris-runs lunaris-pixels">{"".join(rows)}</ul>' if rows else ""
 

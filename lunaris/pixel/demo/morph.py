@@ -113,6 +113,8 @@ def build(page: Page) -> None:
     with gr.Row(elem_id="pixel-morph"):
         with gr.Column(scale=5, min_width=300):
             steps = gr.Slider(low, high, 10, step=1, label=TEXTS("steps"))
+            with gr.Accordion(TEXTS("colours"), open=False):
+                palette = common.palette_field("pixel-morph-palette")
             with gr.Tabs(elem_id="pixel-morph-tabs") as tabs:
                 with gr.Tab(TEXTS("two_prompts"), id="prompts"):
                     first = gr.Textbox(label=TEXTS("from"), placeholder=TEXTS("from_hint"), max_length=MAX_PROMPT, elem_id="pixel-from")
@@ -141,8 +143,6 @@ def build(page: Page) -> None:
                             for end in ("from", "to")
                         ]
                     go_pictures = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-pictures")
-            with gr.Accordion(TEXTS("colours"), open=False):
-                palette = common.palette_field("pixel-morph-palette")
         with gr.Column(scale=6, min_width=300, elem_id="pixel-morphed", elem_classes="lunaris-result"):
             report = common.report_component("pixel-morph-report")
             animation = gr.Image(
