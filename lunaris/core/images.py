@@ -128,9 +128,9 @@ def _pixels(image: Image.Image) -> Rgba:
 
 def edges(image: Rgba) -> tuple[list[int], list[int]]:
     """The rows that differ from the row above them, and the columns that differ from the one to their left; hidden colours do not count."""
-    visible = np.where(image[..., 3:] > 0, image, 0)
-    rows = (visible[1:] != visible[:-1]).any((1, 2)).nonzero()[0] + 1
-    columns = (visible[:, 1:] != visible[:, :-1]).any((0, 2)).nonzero()[0] + 1
+    visible = np.where(image[..., 3:] > 0, image, np.uint8(0)).view(np.uint32)[..., 0]  # one number per pixel
+    rows = (visible[1:] != visible[:-1]).any(1).nonzero()[0] + 1
+    columns = (visible[:, 1:] != visible[:, :-1]).any(0).nonzero()[0] + 1
     return rows.tolist(), columns.tolist()
 
 

@@ -12,7 +12,7 @@ from PIL import Image
 from lunaris.core.images import MAX_PIXELS, Rgba, RgbaBatch, grid
 from lunaris.pixel import palette
 
-MAX_GIF_PIXELS = 2 * MAX_PIXELS  # over all frames: a few seconds of work
+MAX_GIF_PIXELS = 2 * MAX_PIXELS  # over all frames: about half a second of work
 
 
 def sheet(
@@ -115,6 +115,6 @@ def _indexed(image: Rgba, scale: int, clear: bytes) -> Image.Image:
     colours, inverse = np.unique(image[opaque][:, :3], axis=0, return_inverse=True)
     index = np.zeros(opaque.shape, np.uint8)
     index[opaque] = inverse.reshape(-1) + 1
-    indexed = Image.fromarray(index.repeat(scale, 0).repeat(scale, 1), "P")
+    indexed = Image.fromarray(index.repeat(scale, 0).repeat(scale, 1))
     indexed.putpalette(clear + colours.tobytes())
     return indexed

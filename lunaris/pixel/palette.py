@@ -188,18 +188,18 @@ def _pattern(lab: Float[np.ndarray, "u 3"], palette: Float[np.ndarray, "p 3"]) -
 def _diffuse(
     lab: Float[np.ndarray, "n h w 3"], opaque: Bool[np.ndarray, "n h w"], palette: Float[np.ndarray, "p 3"]
 ) -> Int[np.ndarray, "n h w"]:
-    """Floyd and Steinberg's error diffusion, pixel after pixel, all sprites at once."""
+    """Floyd and Steinberg's error diffusion, all sprites at once, line after slanted line: on one, no pixel waits for another."""
     n, h, w, _ = lab.shape
     low, high = palette.min(0), palette.max(0)
     index = np.zeros((n, h, w), int)
-    error = np.zeros((n, h + 1, w + 2, 3))  # one row and two columns more: the edges need no special case
-    for y in range(h):
-        for x in range(w):
-            goal = (lab[:, y, x] + error[:, y, x + 1]).clip(low, high)
-            index[:, y, x] = _nearest(goal, palette)
-            rest = np.where(opaque[:, y, x, None], goal - palette[index[:, y, x]], 0) / 16
-            error[:, y, x + 2] += 7 * rest
-            error[:, y + 1, x : x + 3] += rest[:, None] * np.array([3, 5, 1])[:, None]
+    error = np.zeros((n, h + 1, w + 2, 3))  # of pixel (y, x) at [y + 1, x + 1]: the edges need no special case
+    for line in range(w + 2 * h - 2):
+        y = np.arange(max(0, (line - w) // 2 + 1), min(h - 1, line // 2) + 1)
+        x = line - 2 * y
+        passed = error[:, y, x] + 5 * error[:, y, x + 1] + 3 * error[:, y, x + 2] + 7 * error[:, y + 1, x]  # (n, pixels, 3)
+        goal = (lab[:, y, x] + passed / 16).clip(low, high)
+        index[:, y, x] = _nearest(goal.reshape(-1, 3), palette).reshape(n, -1)
+        error[:, y + 1, x + 1] = np.where(opaque[:, y, x, None], goal - palette[index[:, y, x]], 0)
     return index
 
 
