@@ -122,10 +122,10 @@
     else if (event.target.matches("[data-words] input")) search(event.target);
   });
 
-  /* Put the address that brings this form back into the clipboard; where there is none, into the address bar. */
+  /* Put the address that brings this form back into the clipboard; where there is none, into the address bar. Says which. */
   async function copyLink(query) {
     const link = location.origin + location.pathname + query;
-    try { await navigator.clipboard.writeText(link); } catch { history.replaceState(null, "", link); }
+    try { await navigator.clipboard.writeText(link); return "clipboard"; } catch { history.replaceState(null, "", link); return "address"; }
   }
 
   // --- names and states for screen readers ----------------------------------------------------------------------------------------

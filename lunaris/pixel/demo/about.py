@@ -12,7 +12,7 @@ from typing import Any
 import gradio as gr
 
 from lunaris.core import hub, ui
-from lunaris.pixel.demo.common import Page, bundled_refs, chip, default_ref, model_for
+from lunaris.pixel.demo.common import Page, bundled_refs, chip, default_ref, folder_of, model_for
 from lunaris.pixel.demo.texts import TEXTS
 
 log = logging.getLogger("lunaris")
@@ -42,6 +42,7 @@ def describe(ref: str, folder: Path) -> dict[str, Any]:
         "latent_dim": config.get("latent_dim"),
         "use_text": bool(config.get("use_text")),
         "head": config.get("head", "mse"),
+        "sampler": config.get("sampler", "normal"),
         "palette_size": config.get("palette_size"),
         "slots": config.get("slots"),
         "weights": hub.weight_hash(folder),
@@ -66,6 +67,7 @@ def about_html(about: Mapping[str, Any]) -> str:
         ("parameters", f"{about['parameters']:,}".replace(",", "\u202f")),
         ("latent", html.escape(str(about["latent_dim"]))),
         ("text", TEXTS.html("yes" if about["use_text"] else "no")),
+        ("mode", ", ".join(TEXTS.html(mode) for mode in ("instant", "quality") if mode == "instant" or about["sampler"] == "flow")),
         ("colours_used", colours),
         ("weights", f"<code>{html.escape(about['weights'])}</code>"),
     )
@@ -102,9 +104,10 @@ def build(page: Page) -> None:
     names = list(dict.fromkeys([ref, *bundled_refs()]))
     ui.raw(f'<div class="lunaris-chips">{"".join(chip(name, fill="#pixel-picker", press="#pixel-load") for name in names)}</div>')
     described = gr.JSON(known, visible=False)
-    about = ui.raw(about_html(known) if known else f'<p class="lunaris-hint">{TEXTS.html("later")}</p>', elem_id="pixel-about")
+    about_now, card_now = in_words(known)
+    about = ui.raw(about_now, elem_id="pixel-about")
     with gr.Accordion(TEXTS("card"), open=False):
-        card = gr.Markdown(card_markdown(known["card"]) if known else "", elem_id="pixel-card", elem_classes="lunaris-prose")
+        card = gr.Markdown(card_now, elem_id="pixel-card", elem_classes="lunaris-prose")
 
     loading = gr.on(
         [load.click, picker.submit],
@@ -116,17 +119,17 @@ def build(page: Page) -> None:
         concurrency_limit=1,  # downloads one at a time
         show_progress_on=about,
     )  # a failure ends here, and the model in use stays
-    loading.success(show_model, described, [page.active, about, card], api_visibility="private", show_progress="hidden")
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    loading.success(show_model, described, [page.active, about, card], **quiet)
+    page.active.change(show_known, page.active, [about, card], **quiet)  # other views may bring another model into use
 
 
-def describe_without_network(ref: str) -> dict[str, Any] | None:
+def describe_without_network(ref: str, request: gr.Request | None = None) -> dict[str, Any] | None:
     """`describe` for a checkpoint that lies on this computer; None for one that must be fetched or cannot be read."""
-    if ref not in bundled_refs() and not Path(ref).is_dir():
-        return None
     try:
-        about = describe(ref, hub.resolve(ref))
-        about_html(about)
-        return about
+        folder = folder_of(ref, request)
+        about = describe(ref, folder) if folder else None
+        return about if about and about_html(about) else None
     except (ValueError, OSError, LookupError, TypeError) as error:
         log.warning("%s cannot be described: %s", ref, error)
         return None
@@ -135,4 +138,16 @@ def describe_without_network(ref: str) -> dict[str, Any] | None:
 @ui.friendly
 def show_model(about: dict, request: gr.Request) -> tuple[str, str, str]:
     gr.Info(TEXTS.say("loaded", ui.language_of(request), ref=about["model"]), duration=4)
-    return about["model"], about_html(about), card_markdown(about["card"])
+    return about["model"], *in_words(about)
+
+
+@ui.friendly
+def show_known(ref: str, request: gr.Request) -> tuple[str, str]:
+    return in_words(describe_without_network(ref, request))
+
+
+def in_words(about: dict[str, Any] | None) -> tuple[str, str]:
+    """A description and the card for the page; without one, how to get it."""
+    if about is None:
+        return f'<p class="lunaris-hint">{TEXTS.html("later")}</p>', ""
+    return about_html(about), card_markdown(about["card"])

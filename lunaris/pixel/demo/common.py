@@ -91,10 +91,10 @@ def has_flow(ref: str, request: gr.Request | None = None) -> bool:
 
 def folder_of(ref: str, request: gr.Request | None) -> Path | None:
     """Where the checkpoint `ref` lies on this computer, for who may use it; None when it would have to be fetched."""
-    if ref in hub.bundled() or ref == default_ref() and Path(ref).is_dir():
+    if ref in hub.bundled() or (ref == default_ref() and Path(ref).is_dir()):
         return hub.resolve(ref)
-    loaded = ref in models.shared().names(FAMILY) or Path(ref).is_dir()
-    return model_for(ref, request).folder if loaded else None
+    here = ref in models.shared().names(FAMILY) or (ui.serves_only_this_machine(request) and Path(ref).is_dir())
+    return model_for(ref, request).folder if here else None
 
 
 def _load(folder: Path) -> Any:
@@ -233,8 +233,9 @@ def _field_with_choices(key: str, elem_id: str, options: Mapping[str, str], more
         f'aria-pressed="{pressed.replace("[value]", value)}">{label}</button>'
         for value, label in options.items()
     )
-    box = ui.raw("", html_template=f'<div class="lunaris-chips lunaris-choices">{chips}{more}</div>', elem_classes="lunaris-choose")
-    text = gr.Textbox("", label=TEXTS(key), max_lines=2, elem_id=elem_id, **field)
+    title = f'<h4 class="lunaris-label">{TEXTS.html(key)}</h4>'
+    box = ui.raw("", html_template=f'{title}<div class="lunaris-chips lunaris-choices">{chips}{more}</div>')
+    text = gr.Textbox("", label=TEXTS(f"{key}_own"), max_lines=2, elem_id=elem_id, **field)
     text.change(None, text, box, js="(text) => text ?? ''", api_visibility="private")
     return text
 

@@ -129,6 +129,12 @@ def pick(items: list[dict], scale: int, event: gr.SelectData) -> tuple[Any, ...]
 
 
 @ui.friendly
+def pick_first(items: list[dict], scale: int) -> tuple[Any, ...]:
+    """The first sprite of a new run."""
+    return chosen(items, 0, scale)
+
+
+@ui.friendly
 def pick_again(items: list[dict] | None, index: int, scale: int) -> tuple[Any, ...]:
     """The same place in what the grid shows now."""
     return chosen(items, min(int(index), len(items) - 1), scale) if items else (gr.skip(),) * 4
@@ -181,8 +187,9 @@ def fit_to_model(ref: str, mode: str, request: gr.Request) -> tuple[Any, str]:
 
 
 @ui.friendly
-def say_copied(request: gr.Request) -> None:
-    gr.Info(TEXTS.say("copied", ui.language_of(request)), duration=3)
+def say_copied(where: str, request: gr.Request) -> None:
+    """`where` the page has put the link: "clipboard" or "address"."""
+    gr.Info(TEXTS.say("in_address" if where == "address" else "in_clipboard", ui.language_of(request)), duration=3)
 
 
 def build(page: Page) -> None:
@@ -275,7 +282,7 @@ def build(page: Page) -> None:
     quiet = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
     for run in (fresh, same):
         run.success(None, js=show("#pixel-summary"), api_visibility="private")
-        run.success(lambda items, scale: chosen(items, 0, scale), [gallery, scale], one, **quiet)
+        run.success(pick_first, [gallery, scale], one, **quiet)
     gallery.select(pick, [gallery, scale], one, **quiet)
     rerolled = again.click(
         reroll,
@@ -286,10 +293,8 @@ def build(page: Page) -> None:
     )
     rerolled.success(pick_again, [gallery, index, scale], one, **quiet)
     scale.input(repack, [gallery, report, scale], [bundle, gif], **quiet).success(pick_again, [gallery, index, scale], one, **quiet)
-    stop.click(None, cancels=[fresh, same], api_visibility="private")
-    copy.click(None, report, None, js="(report) => window.lunaris.copyLink(report.link)", api_visibility="private").then(
-        say_copied, None, None, **quiet
-    )
+    stop.click(None, cancels=[fresh, same, rerolled], api_visibility="private")
+    copy.click(say_copied, report, None, js="(report) => window.lunaris.copyLink(report.link)", **quiet)
     known.expand(words.words_html, page.active, vocabulary, **quiet)
     page.active.change(fit_to_model, [page.active, form["mode"]], [form["mode"], vocabulary], **quiet)
 

@@ -78,7 +78,7 @@ def cards(runs: Any) -> str:
         )
         facts = (f"seed {order.seed}", str(order.n), order.model, order.palette[:40], order.mode if order.mode == "quality" else "")
         rows.append(
-            f'<li><img src="{run["picture"]}" alt="{html.escape(order.prompt)}"><div><b>{title}</b>'
+            f'<li><img src="{run["picture"]}" alt="{html.escape(order.prompt) or "sprites"}"><div><b>{title}</b>'
             f"<span>{html.escape(' · '.join(filter(None, facts)))}</span></div>{buttons}</li>"
         )
     return f'<ul class="lunaris-runs lunaris-pixels">{"".join(rows)}</ul>' if rows else ""
