@@ -1,7 +1,8 @@
 """Retrain: the model in use learns a visitor's own pictures, in a job that outlives the page (C1-8, C1-13).
 
 Handlers keep no state: a job's token, which only its visitor has, is an argument of every call. The page keeps it in the visitor's
-browser, so a reload finds the training again. The training itself is `pixel.retrain`, in a process of its own (`core.jobs`).
+browser, so a reload finds the training again. Arguments come as JSON has them and are checked here. The training itself is
+`pixel.retrain`, in a process of its own (`core.jobs`).
 """
 
 import base64
@@ -109,13 +110,13 @@ TEXTS = ui.Texts(
 
 @ui.friendly
 def pixel_retrain_start(
-    files: list,
-    caption: str = "",
-    steps: int = 300,
-    name: str = "my-sprites",
-    learning_rate: float = 2e-3,
-    seed: int = 0,
-    model: str = "",
+    files: Any,
+    caption: Any = "",
+    steps: Any = 300,
+    name: Any = "my-sprites",
+    learning_rate: Any = 2e-3,
+    seed: Any = 0,
+    model: Any = "",
     request: gr.Request | None = None,
 ) -> dict:
     """Retrain a checkpoint on 4 to 200 pictures of your own. Trainings run one after the other; one per visitor at a time.
@@ -150,7 +151,7 @@ def pixel_retrain_start(
 
 
 @ui.friendly
-def pixel_retrain_status(job: str, request: gr.Request | None = None) -> tuple[dict, str | None]:
+def pixel_retrain_status(job: Any, request: gr.Request | None = None) -> tuple[dict, str | None]:
     """Where a training stands: state (waiting, running, stopping, stopped, done or failed), progress, numbers, samples.
 
     Args:
@@ -172,7 +173,7 @@ def pixel_retrain_status(job: str, request: gr.Request | None = None) -> tuple[d
 
 
 @ui.friendly
-def pixel_retrain_cancel(job: str) -> dict:
+def pixel_retrain_cancel(job: Any) -> dict:
     """Stop a training, or take it out of the queue. It saves what it has learned: the model so far can be used, and resumed.
 
     Args:
@@ -186,7 +187,7 @@ def pixel_retrain_cancel(job: str) -> dict:
 
 
 @ui.friendly
-def pixel_retrain_resume(job: str, request: gr.Request | None = None) -> dict:
+def pixel_retrain_resume(job: Any, request: gr.Request | None = None) -> dict:
     """Go on with a training that was stopped or interrupted. The result equals that of one never stopped, bit for bit.
 
     Args:
@@ -200,7 +201,7 @@ def pixel_retrain_resume(job: str, request: gr.Request | None = None) -> dict:
 
 
 @ui.friendly
-def pixel_retrain_download(job: str, what: str = "checkpoint") -> str:
+def pixel_retrain_download(job: Any, what: Any = "checkpoint") -> str:
     """The retrained model as a file: its checkpoint folder, or a folder that runs as a Hugging Face Space with it.
 
     Args:
@@ -252,7 +253,7 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
-def report_of(job: str, language: str) -> tuple[dict[str, Any], list[bytes]]:
+def report_of(job: Any, language: str) -> tuple[dict[str, Any], list[bytes]]:
     """What a job says of itself, and its samples: one PNG per look, in the order of the report's `rows`."""
     from lunaris.pixel import retrain
 
@@ -273,21 +274,26 @@ def note_text(note: Any, language: str) -> str:
 # --- what the page shows ----------------------------------------------------------------------------------------------------------
 
 STYLE = """<style>
-.pixel-retrain { display: flex; flex-direction: column; gap: 14px; }
-.pixel-retrain h3 { margin: 0; font-size: 18px; }
-.pixel-retrain progress { width: 100%; height: 10px; accent-color: var(--moon-accent); }
-.pixel-retrain .rows { display: grid; grid-template-columns: max-content minmax(0, 1fr); gap: 6px 12px; align-items: center; }
-.pixel-retrain .rows span { color: var(--moon-muted); font-size: 14px; }
-.pixel-retrain .rows img { display: block; width: 100%; max-width: 512px; image-rendering: pixelated; border-radius: 6px;
-  background: repeating-conic-gradient(var(--moon-check-a) 0 25%, var(--moon-check-b) 0 50%) 0 0 / 16px 16px; }
-.pixel-retrain figure { margin: 0; }
-.pixel-retrain figcaption, .pixel-retrain .hint { color: var(--moon-muted); font-size: 14px; line-height: 1.5; margin: 0; }
-.pixel-retrain svg.curve { display: block; width: 100%; max-width: 560px; height: auto; }
-.pixel-retrain .curve polyline { fill: none; stroke: var(--moon-accent); stroke-width: 2; vector-effect: non-scaling-stroke; }
-.pixel-retrain .curve line { stroke: var(--moon-line); vector-effect: non-scaling-stroke; }
-.pixel-retrain .curve text { fill: var(--moon-muted); font-size: 12px; }
-.pixel-notes { margin: 6px 0 0; padding-left: 20px; color: var(--moon-muted); font-size: 14px; line-height: 1.5; list-style: disc;
-  overflow-wrap: anywhere; }
+.gradio-container.gradio-container {
+  .pixel-retrain { display: flex; flex-direction: column; gap: 14px; }
+  .pixel-retrain :is(h3, p, figure) { margin: 0; }
+  .pixel-retrain h3 { font-size: 18px; font-weight: 650; }
+  .pixel-retrain .bar { height: 10px; border-radius: 5px; background: var(--moon-line); overflow: hidden; }
+  .pixel-retrain .bar i { display: block; height: 100%; background: var(--moon-accent); }
+  .pixel-retrain .rows { display: grid; grid-template-columns: max-content minmax(0, 512px); gap: 6px 12px;
+    align-items: center; margin-top: 8px; }
+  .pixel-retrain .rows img { display: block; width: 100%; image-rendering: pixelated; border-radius: 6px;
+    background: repeating-conic-gradient(var(--moon-check-a) 0 25%, var(--moon-check-b) 0 50%) 0 0 / 16px 16px; }
+  .pixel-retrain :is(figcaption, .hint, .rows span), .pixel-notes { color: var(--moon-muted); font-size: 14px; line-height: 1.5; }
+  .pixel-retrain figcaption { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 3; overflow: hidden; }
+  .pixel-retrain svg.curve { display: block; width: 100%; max-width: 560px; height: auto; }
+  .pixel-retrain .curve polyline { fill: none; stroke: var(--moon-accent); stroke-width: 2; }
+  .pixel-retrain .curve line { stroke: var(--moon-line); }
+  .pixel-retrain .curve text { fill: var(--moon-muted); font-size: 13px; }
+  .pixel-notes { margin: 6px 0 0; padding-left: 20px; list-style: disc; overflow-wrap: anywhere; }
+  .pixel-retrain-pictures { max-height: 330px; overflow-y: auto; }
+  .pixel-retrain-pictures:not(:has(.thumbnail-item)) { display: none; }
+}
 </style>"""
 NOTES_SHOWN = 6
 
@@ -350,7 +356,9 @@ def panel(report: Mapping[str, Any], rows: Sequence[bytes]) -> str:
     if values["steps"] and state in ("running", "stopping", "stopped"):
         left = report.get("eta_s") if state == "running" else None
         about = f'<p class="hint">{TEXTS.html("left", seconds=round(left))}</p>' if left else ""
-        parts.append(f'<progress max="{values["steps"]}" value="{values["step"]}"></progress>{about}')
+        share = 100 * values["step"] / values["steps"]
+        bar = f'<div class="bar" role="progressbar" aria-valuenow="{share:.0f}" aria-valuemin="0" aria-valuemax="100">'
+        parts.append(f'<div>{bar}<i style="width: {share:.0f}%"></i></div>{about}</div>')
     if rows:
         steps = [TEXTS.html("step", step=step) if step else TEXTS.html("before") for step in report["rows"]]
         lines = "".join(
@@ -418,7 +426,8 @@ def build(page: Page) -> None:
             )
             ui.raw(f'<p class="lunaris-hint">{TEXTS.html("files_info")}</p>')
             read = ui.raw(elem_id="pixel-retrain-read")
-            preview = picture_grid(TEXTS("files"), "pixel-retrain-preview")
+            with gr.Column(elem_classes="pixel-retrain-pictures"):
+                preview = picture_grid(TEXTS("files"), "pixel-retrain-preview")
             caption = gr.Textbox(
                 label=TEXTS("caption"), placeholder=TEXTS("caption_hint"), max_length=MAX_PROMPT, elem_id="pixel-retrain-caption"
             )
