@@ -39,7 +39,7 @@ from lunaris import pixel
 from lunaris.core.images import RgbaBatch, from_model, to_model, to_pil, upscale
 from lunaris.pixel import metrics
 from lunaris.pixel.data import SpriteSet, load_source
-from lunaris.pixel.generate import unknown_words
+from lunaris.pixel.generate import understood
 from lunaris.pixel.train import count_words
 
 REAL = {16: ("sprites_icons16", "sprites_1bit16"), 32: ("sprites_crawl32",)}
@@ -336,7 +336,7 @@ def main() -> None:
     sources = load_sources(args.data, side, 600 if args.quick else 4000)
 
     def is_seen(caption: str) -> bool:
-        return not unknown_words(model, caption)
+        return model.words.keys() >= count_words((understood(model, caption),)).keys()
 
     if args.sheet:
         write_sheets(Path(args.sheet), ours, sheet_prompts(sources, is_seen))
