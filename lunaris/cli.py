@@ -121,10 +121,14 @@ def _train(family: ModuleType, args: Namespace) -> None:
 
 
 def _generate(family: ModuleType, args: Namespace) -> None:
+    from lunaris.core import hub, provenance
+
     request = family.Request.from_dict(given_flags(args, family.Request))
     output = family.Output.from_dict(given_flags(args, family.Output))
-    model = family.load(args.model)
-    print(f"wrote {family.save_result(family.generate_request(model, request), args.out, output)}")
+    folder = hub.resolve(args.model)
+    result = family.generate_request(family.load(folder), request)
+    record = provenance.record(args.command, "generate", request.to_dict(), model=args.model, weights=hub.weight_hash(folder))
+    print(f"wrote {family.save_result(result, args.out, output, record)}")
 
 
 def _evaluate(family: ModuleType, args: Namespace) -> None:

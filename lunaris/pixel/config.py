@@ -59,7 +59,9 @@ class FlowConfig(BaseConfig):
 
     def check(self) -> None:
         if len(self.filters) != len(self.blocks):
-            raise ConfigError(f"flow blocks must name as many sizes as filters ({len(self.filters)}), got {list(self.blocks)}; try [1, 2, 2]")
+            raise ConfigError(
+                f"flow blocks must name as many sizes as filters ({len(self.filters)}), got {list(self.blocks)}; try [1, 2, 2]"
+            )
         if any(width % 8 for width in self.filters):
             raise ConfigError(f"flow filters must be multiples of 8, got {list(self.filters)}; try [32, 96, 192]")
 
@@ -185,6 +187,7 @@ class PixelTrainConfig(training.TrainConfig):
     text_dropout: float = option(
         0.1, "share of captions replaced by the learned 'no prompt' vector (makes guidance possible)", ge=0, le=0.9
     )
+    sketch_dropout: float = option(0.1, "stage flow: share of sprites painted without the VAE's sketch; 1 = none has one", ge=0, le=1)
     save_dtype: Literal["fp32", "fp16"] = option("fp32", "weights on disk; fp16 halves the file")
     init_from: str = option("", "checkpoint to start from, such as one trained without text (progressive training)")
     freeze: bool = option(False, "with init_from: train only the text encoder and the fusion")

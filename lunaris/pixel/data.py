@@ -72,7 +72,9 @@ def load_source(
     parts = mixture(source)
     sets = [_load_one(name, side=side, split=split, n=n, seed=seed, bilingual=bilingual) for _, name in parts]
     times = [count if split == "train" else 1 for count, _ in parts]
-    return sets[0] if len(sets) == 1 and times == [1] else join([part for part, count in zip(sets, times, strict=True) for _ in range(count)])
+    return (
+        sets[0] if len(sets) == 1 and times == [1] else join([part for part, count in zip(sets, times, strict=True) for _ in range(count)])
+    )
 
 
 def mixture(source: str | Path) -> list[tuple[int, str]]:

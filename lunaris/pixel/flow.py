@@ -2,11 +2,15 @@
 
     x_t = (1 - t)·noise + t·sprite,  t from 0 to 1;     sampling follows dx/dt = (denoised(x_t, t) - x_t) / (1 - t) from noise at t = 0
 
-The network predicts the sprite, not the velocity (Li & He 2025, "Back to basics"): sprites lie near a small set of pictures that a small
-network can hold, noise does not; its last word is a sprite without leftover speckle. The loss is still that of the velocity.
+The VAE sketches and the flow paints (Pandey et al. 2022, "DiffuseVAE"): beside the words, the network sees the sprite that the VAE draws.
+In training that is the picture's own reconstruction through the few latent numbers the prompt leaves open, so the flow need not invent
+the shape; in sampling it is the VAE's sprite for the seed. Either may be missing. The network predicts the sprite, not the velocity (Li &
+He 2025, "Back to basics"): sprites lie near a small set of pictures that a small network can hold, noise does not; its last word is a
+sprite without leftover speckle. The loss is still that of the velocity.
 
 b batch · c channels · h, w side of the picture · k patch side · t time, or tokens of the prompt · d width of the conditioning vector
-x, noise, sprite   (b, c, h, w) with values in [-1, 1]; RGB is premultiplied by alpha
+x, noise, sprite, sketch   (b, c, h, w) with values in [-1, 1]; RGB is premultiplied by alpha; a missing sketch is 0 everywhere
+meaning                    (b, l) the VAE's text vector; 0 without a prompt
 """
 
 import math
@@ -21,6 +25,13 @@ from lunaris.pixel.config import PixelConfig
 MIN_GAP = 0.05  # 1 - t is kept above this where it divides: the last twentieth of the way would weigh without bound
 
 
+def _silent(layer: nn.Module) -> nn.Module:
+    """The layer with nothing to say at first: what it is added to starts as if it were not there."""
+    nn.init.zeros_(layer.weight)
+    nn.init.zeros_(layer.bias)
+    return layer
+
+
 class Residual(nn.Module):
     """Two 3x3 convolutions beside a shortcut; the conditioning scales and shifts what is between them (FiLM, Perez et al. 2018)."""
 
@@ -28,10 +39,8 @@ class Residual(nn.Module):
         super().__init__()
         self.norm1, self.conv1 = nn.GroupNorm(8, before), nn.Conv2d(before, after, 3, padding=1)
         self.film = nn.Linear(d, 2 * after)
-        self.norm2, self.conv2 = nn.GroupNorm(8, after), nn.Conv2d(after, after, 3, padding=1)
+        self.norm2, self.conv2 = nn.GroupNorm(8, after), _silent(nn.Conv2d(after, after, 3, padding=1))
         self.shortcut = nn.Conv2d(before, after, 1) if before != after else nn.Identity()
-        nn.init.zeros_(self.conv2.weight)
-        nn.init.zeros_(self.conv2.bias)
 
     def forward(self, x: Float[Tensor, "b c1 h w"], condition: Float[Tensor, "b d"]) -> Float[Tensor, "b c2 h w"]:
         scale, shift = self.film(condition)[..., None, None].chunk(2, 1)
@@ -40,15 +49,13 @@ class Residual(nn.Module):
 
 
 class Attention(nn.Module):
-    """Every place looks at every place and at every word of the prompt. Plain products: faster on a CPU than the fused kernel's backward."""
+    """Every place looks at every place and at every word. Plain products: on a CPU they train faster than the fused kernel."""
 
     def __init__(self, channels: int, d_words: int, heads: int = 4):
         super().__init__()
         self.heads, self.norm = heads, nn.GroupNorm(8, channels)
         self.qkv, self.words = nn.Linear(channels, 3 * channels), nn.Linear(d_words, 2 * channels)
-        self.out = nn.Linear(channels, channels)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        self.out = _silent(nn.Linear(channels, channels))
 
     def forward(self, x: Float[Tensor, "b c h w"], words: Float[Tensor, "b t e"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b c h w"]:
         places = self.norm(x).flatten(2).transpose(1, 2)  # (b, h·w, c)
@@ -84,7 +91,8 @@ class FlowUNet(nn.Module):
         self.embedding = nn.Embedding(text.vocab_size, flow.word_dim)
         self.null = nn.Parameter(torch.zeros(flow.word_dim))  # the one "word" of an absent prompt
         self.prompt = nn.Sequential(nn.Linear(flow.word_dim, d), nn.SiLU(), nn.Linear(d, d))
-        self.enter = nn.Conv2d(inner, wide[0], 3, padding=1)
+        self.meaning = _silent(nn.Linear(config.latent_dim, d))
+        self.enter, self.sketch = nn.Conv2d(inner, wide[0], 3, padding=1), _silent(nn.Conv2d(inner, wide[0], 3, padding=1))
         self.down, self.attend_down, self.shrink = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         self.up, self.attend_up, self.grow = nn.ModuleList(), nn.ModuleList(), nn.ModuleList()
         for i, (width, blocks) in enumerate(zip(wide, flow.blocks, strict=True)):
@@ -107,11 +115,17 @@ class FlowUNet(nn.Module):
         return words, torch.where(silent[:, None], first, mask)
 
     def forward(
-        self, x: Float[Tensor, "b c h w"], t: Float[Tensor, "b"], words: Float[Tensor, "b t e"], mask: Bool[Tensor, "b t"]
+        self,
+        x: Float[Tensor, "b c h w"],
+        t: Float[Tensor, "b"],
+        words: Float[Tensor, "b t e"],
+        mask: Bool[Tensor, "b t"],
+        meaning: Float[Tensor, "b l"],
+        sketch: Float[Tensor, "b c h w"],
     ) -> Float[Tensor, "b c h w"]:
         pooled = (words * mask[..., None]).sum(1) / mask.sum(1, keepdim=True)
-        condition = F.silu(self.time(waves(t, 64)) + self.prompt(pooled))
-        hidden = self.enter(F.pixel_unshuffle(x, self.patch))
+        condition = F.silu(self.time(waves(t, 64)) + self.prompt(pooled) + self.meaning(meaning))
+        hidden = self.enter(F.pixel_unshuffle(x, self.patch)) + self.sketch(F.pixel_unshuffle(sketch, self.patch))
         kept = []
         for i, blocks in enumerate(self.down):
             hidden = self.shrink[i - 1](hidden) if i else hidden
@@ -129,38 +143,52 @@ class FlowUNet(nn.Module):
 
 
 def flow_loss(
-    net: FlowUNet, images: Float[Tensor, "b c h w"], tokens: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"], prompted: Bool[Tensor, "b 1"]
+    net: FlowUNet,
+    images: Float[Tensor, "b c h w"],
+    tokens: Int[Tensor, "b t"],
+    mask: Bool[Tensor, "b t"],
+    prompted: Bool[Tensor, "b 1"],
+    meaning: Float[Tensor, "b l"],
+    sketch: Float[Tensor, "b c h w"],
 ) -> Float[Tensor, ""]:
-    """Squared error of the velocity, averaged over pixels, at a time drawn for each picture (logit-normal, Esser et al. 2024)."""
+    """Squared error of the velocity, averaged over pixels, at a time drawn for each picture (logit-normal, Esser et al. 2024).
+
+    `images` in [0, 1]; rows that are not `prompted` are trained without their words; `meaning` and `sketch` as the network takes them.
+    """
     sprite = images * 2 - 1
     noise = torch.randn_like(sprite)
     t = torch.sigmoid(torch.randn(len(images), device=images.device))
     share = t[:, None, None, None]
     x = (1 - share) * noise + share * sprite
-    error = net(x, t, *net.read(tokens, mask, prompted)) - sprite
+    error = net(x, t, *net.read(tokens, mask, prompted), meaning, sketch) - sprite
     return (error / (1 - share).clamp_min(MIN_GAP)).square().mean()
 
 
 @torch.no_grad()
 def sample(
-    net: FlowUNet, noise: Float[Tensor, "b c h w"], tokens: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"], *, steps: int, guidance: float
+    net: FlowUNet,
+    noise: Float[Tensor, "b c h w"],
+    tokens: Int[Tensor, "b t"],
+    mask: Bool[Tensor, "b t"],
+    meaning: Float[Tensor, "b l"],
+    sketch: Float[Tensor, "b c h w"],
+    *,
+    steps: int,
+    guidance: float,
 ) -> Float[Tensor, "b c h w"]:
     """Pictures in [0, 1] from standard normal noise in `steps` Euler steps, the last of which is the network's own sprite.
 
-    `guidance` 1 follows the prompt as trained; any other value draws each step from the model with and without the prompt
-    (Ho & Salimans 2022), at twice the cost; 0 ignores the prompt.
+    `guidance` 1 follows prompt and sketch as trained; any other value draws each step from the model with and without them
+    (Ho & Salimans 2022), at twice the cost; 0 ignores both.
     """
-    words, mask = net.read(tokens, mask)
-    plain, plain_mask = net.read(tokens, torch.zeros_like(mask))
+    words, shown = net.read(tokens, mask)
     x = noise
     for i in range(steps):
         t, after = i / steps, (i + 1) / steps
         time = torch.full((len(x),), t, device=x.device)
-        if guidance == 1:
-            sprite = net(x, time, words, mask)
-        else:
-            both = net(torch.cat([x, x]), time.repeat(2), torch.cat([words, plain]), torch.cat([mask, plain_mask]))
-            steered, free = both.chunk(2)
-            sprite = free + guidance * (steered - free)
+        sprite = net(x, time, words, shown, meaning, sketch)
+        if guidance != 1:
+            free = net(x, time, *net.read(tokens, torch.zeros_like(mask)), torch.zeros_like(meaning), torch.zeros_like(sketch))
+            sprite = free + guidance * (sprite - free)
         x = sprite if i == steps - 1 else x + (after - t) / (1 - t) * (sprite - x)
     return ((x + 1) / 2).clamp(0, 1)

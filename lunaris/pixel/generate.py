@@ -2,11 +2,13 @@
 
 import re
 import unicodedata
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
+from lunaris.core import provenance
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model
 from lunaris.pixel import palette as palettes
 from lunaris.pixel.glossary import to_english
@@ -60,9 +62,7 @@ def finish(images: RgbaBatch, *, palette: str = "", colours: int = 0, background
     return images
 
 
-def interpolate(
-    model: LunarCore, image1: Rgba, image2: Rgba, *, steps: int = 10, slerp: bool = False, palette: str = ""
-) -> RgbaBatch:
+def interpolate(model: LunarCore, image1: Rgba, image2: Rgba, *, steps: int = 10, slerp: bool = False, palette: str = "") -> RgbaBatch:
     """`steps` sprites (2 to 64) from one picture to another through the latent space; pictures of any size are fitted first."""
     _check_steps(steps)
     first, last = (
@@ -110,13 +110,18 @@ def _plain(word: str) -> str:
     return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
 
 
-def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None = None) -> Path:
-    """The sprites as one PNG sheet. Raises ValueError for another file type, OSError with the reason when it cannot be written."""
+def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None = None, record: Mapping[str, Any] | None = None) -> Path:
+    """The sprites as one PNG sheet, marked as AI-generated; `record` (`core.provenance.record`) lets `lunaris replay` make it again.
+
+    Raises ValueError for another file type, OSError with the reason when it cannot be written.
+    """
     path, output = Path(path), output or PixelOutput()
     if path.suffix.lower() != ".png":
         raise ValueError(f"--out must end in .png, got {path.name!r}; try sprites.png")
+    sheet = png_bytes(grid(images, columns=output.columns, scale=output.scale))
+    shows = {"columns": output.columns, "scale": output.scale}
     try:
-        path.write_bytes(png_bytes(grid(images, columns=output.columns, scale=output.scale)))
+        path.write_bytes(provenance.stamp(sheet, None if record is None or output.private else {**record, **shows}))
     except OSError as error:
         raise OSError(f"cannot write {path}: {error.strerror or error}; choose another --out") from None
     return path

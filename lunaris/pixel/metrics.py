@@ -30,7 +30,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from lunaris.core.images import RgbaBatch, from_model, to_model
-from lunaris.pixel import features, flow
+from lunaris.pixel import features
 from lunaris.pixel.config import PixelConfig
 from lunaris.pixel.data import SpriteSet, join, load_source
 from lunaris.pixel.features import Kid, kid
@@ -133,19 +133,15 @@ def draw(model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str 
     pictures = []
     for start in range(0, len(captions), 64):
         chunk = [" ".join(understood(model, caption).split()) for caption in captions[start : start + 64]]
-        if mode == "quality":
-            shape = (model.config.channels, model.config.side, model.config.side)
-            noise = [torch.randn(shape, generator=torch.Generator().manual_seed(seed + start + i)) for i in range(len(chunk))]
-            tokens = [part.to(model.device) for part in model.tokenizer.batch(chunk, model.config.text_encoder_config.max_length)]
-            noise = torch.stack(noise).to(model.device)
-            pictures.append(flow.sample(model.flow, noise, *tokens, steps=usual.steps, guidance=usual.guidance))
-            continue
         text = None
         if model.config.use_text:
             silent = torch.tensor([not words for words in chunk], device=model.device)[:, None]
             text = torch.where(silent, model.null, model.embed(chunk))
         noise = model.noise(seed + start, len(chunk)) * usual.temperature
-        pictures.append(model.decode_each(noise, text, usual.guidance))
+        drawn = model.decode_each(noise, text, usual.guidance)
+        if mode == "quality":
+            drawn = model.paint(drawn, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance)
+        pictures.append(drawn)
     return torch.cat(pictures)
 
 

@@ -26,6 +26,7 @@ from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
 from lunaris.pixel.flow import FlowUNet, sample
 
+FLOW_SEEDS = 2**40  # added to a seed, so that the flow's noise shares no number with any seed's latent
 UNLIKELY = 1e-8  # no probability is less: it bounds the cost of one surprising pixel
 CLOSE_CALL = 1e-3  # difference of two log-probabilities under which a batch's rounding could decide; it stays under 1e-4
 
@@ -467,16 +468,37 @@ class LunarCore(nn.Module):
     ) -> Float[Tensor, "b c h w"]:
         """New pictures in [0, 1] (PX-17), with or without a prompt. Picture i is the one that seed + i gives alone, bit for bit.
 
-        mode        "instant": one pass of the VAE's decoder; "quality": `steps` passes of the flow, which must be in the checkpoint
+        mode        "instant": one pass of the VAE's decoder; "quality": the flow, if the checkpoint has one, paints over that in `steps`
         temperature spread of the latents; the flow always starts from its full noise
-        candidates  instant mode: drafts per picture, of which the encoder finds the one nearest to the prompt; needs a prompt
+        guidance    strength of the prompt, in quality mode of prompt and sketch
+        candidates  drafts per picture, of which the encoder finds the one nearest to the prompt; 1 for an empty prompt
         on_picture  called with the number of pictures that are done
         """
         words = " ".join((prompt or "").split())  # a trailing space is no other prompt
+        text = self.embed([words]) if words else None
         tell = on_picture or (lambda done: None)
         if mode == "quality":
-            return self._follow_flow(words, batch_size, seed, steps, guidance, tell)
-        text = self.embed([words]) if words else None
+            if self.config.sampler != "flow":
+                raise ValueError("this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint")
+            sketches = self._sketch(batch_size, text, seed, temperature, 1.0, candidates)
+            pictures = []  # one at a time: in a batch the CPU sums in another order, and every step would carry the difference further
+            for i in range(batch_size):
+                pictures.append(self.paint(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))
+                tell(i + 1)
+            return torch.cat(pictures)
+        return self._sketch(batch_size, text, seed, temperature, guidance, candidates, tell)
+
+    def _sketch(
+        self,
+        batch_size: int,
+        text: Float[Tensor, "1 l"] | None,
+        seed: int,
+        temperature: float,
+        guidance: float,
+        candidates: int,
+        tell: Callable[[int], None] = lambda done: None,
+    ) -> Float[Tensor, "b c h w"]:
+        """The VAE's sprites; of several candidates the one that the encoder finds nearest to the prompt."""
         if candidates == 1 or text is None:
             pictures = self.decode_each(self.noise(seed, batch_size) * temperature, text, guidance)
             tell(batch_size)
@@ -489,24 +511,20 @@ class LunarCore(nn.Module):
             tell(i + 1)
         return torch.stack(chosen)
 
+    @torch.no_grad()
+    def paint(
+        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 8, guidance: float = 1.0
+    ) -> Float[Tensor, "b c h w"]:
+        """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding."""
+        tokens, mask = (part.to(self.device) for part in self.tokenizer.batch(prompts, self.config.text_encoder_config.max_length))
+        said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)[:, None]
+        meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
+        noise = self._seeded(seed + FLOW_SEEDS, len(sketches), sketches.shape[1:])
+        return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance)
+
     def match(self, pictures: Float[Tensor, "b c h w"], text: Float[Tensor, "1 l"]) -> Float[Tensor, "b"]:
         """How well pictures fit a text vector: the cosine that the alignment term of training raises, -1 to 1."""
         return F.cosine_similarity(self.encode(pictures)[0], text)
-
-    def _follow_flow(
-        self, words: str, batch_size: int, seed: int, steps: int, guidance: float, tell: Callable[[int], None]
-    ) -> Float[Tensor, "b c h w"]:
-        """One picture at a time: in a batch the CPU sums in another order, and the steps would carry the difference into the pixels."""
-        if self.config.sampler != "flow":
-            raise ValueError("this checkpoint has no flow sampler, so quality mode is not possible; choose mode 'instant' or another one")
-        tokens, mask = self.tokenizer.batch([words], self.config.text_encoder_config.max_length)
-        tokens, mask = tokens.to(self.device), mask.to(self.device)
-        pictures = []
-        for i in range(batch_size):
-            noise = self._seeded(seed + i, 1, (self.config.channels, self.config.side, self.config.side))
-            pictures.append(sample(self.flow, noise, tokens, mask, steps=steps, guidance=guidance))
-            tell(i + 1)
-        return torch.cat(pictures)
 
     def decode_each(
         self, z: Float[Tensor, "b l"], text: Float[Tensor, "_ l"] | None = None, guidance: float = 1.0

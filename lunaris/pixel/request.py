@@ -21,7 +21,7 @@ class PixelRequest(BaseConfig):
 
     mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
     steps: int = option(8, "steps of the flow sampler in quality mode", ge=2, le=32)
-    candidates: int = option(1, "instant mode: drafts per sprite, of which the one that fits the prompt best is kept", ge=1, le=8)
+    candidates: int = option(1, "drafts per sprite, of which the one that fits the prompt best is kept", ge=1, le=8)
     palette: str = option("", "colours to keep to: gameboy, pico8, nes, c64 or a list such as '#0f380f #306230'; empty = as drawn")
     colours: int = option(0, "most colours in one sprite, 2 to 64; 0 = as drawn", ge=0, le=64)
     background: str = option("", "colour behind the sprite, such as '#203040'; empty = transparent")
@@ -30,7 +30,9 @@ class PixelRequest(BaseConfig):
         if self.colours == 1:
             raise ConfigError("colours must be 0 (as drawn) or 2 to 64, got 1; a sprite of one colour shows nothing")
         if self.background and not re.fullmatch(r"#?[0-9a-fA-F]{6}", self.background):
-            raise ConfigError(f"background must be a colour of six hex digits, got {self.background[:40]!r}; try '#203040', or leave it empty")
+            raise ConfigError(
+                f"background must be a colour of six hex digits, got {self.background[:40]!r}; try '#203040', or leave it empty"
+            )
         if self.palette:
             from lunaris.pixel import palette
 
@@ -51,6 +53,7 @@ class PixelOutput(BaseConfig):
 
     scale: int = option(1, "every pixel becomes a square of this side", ge=1, le=64)
     columns: int = option(0, "sprites per row; 0 = nearly square", ge=0, le=64)
+    private: bool = option(False, "write only the AI-generated mark into the file, not what `lunaris replay` needs: prompt, seed, model")
 
 
 Request, Output = PixelRequest, PixelOutput  # the names every family gives them

@@ -23,7 +23,7 @@ from torch import Tensor
 import lunaris
 from lunaris.core import hub, runtime
 from lunaris.core.config import PRESETS, ConfigError, as_flags
-from lunaris.core.isolation import generators_put_back
+from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
@@ -69,9 +69,10 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
     """The loss that `fit` calls, with its parts for the log: nats per sprite, or with stage flow the squared error of the velocity."""
 
     def flow(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
-        images = batch["images"]
-        prompted = torch.rand(len(images), 1, device=images.device) >= config.text_dropout
-        return Loss(total=flow_loss(model.flow, images, batch["tokens"], batch["mask"], prompted), weight=len(images))
+        n, device = len(batch["images"]), batch["images"].device
+        prompted = torch.rand(n, 1, device=device) >= config.text_dropout
+        sketched = torch.rand(n, 1, device=device) >= config.sketch_dropout
+        return Loss(total=flow_part(model, batch, prompted, sketched), weight=n)
 
     def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         images = batch["images"]
@@ -96,6 +97,20 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
         return Loss(total=total, weight=len(images), parts=parts)
 
     return flow if config.stage == "flow" else loss
+
+
+def flow_part(
+    model: LunarCore, batch: dict[str, Tensor], prompted: Bool[Tensor, "b 1"], sketched: Bool[Tensor, "b 1"]
+) -> Float[Tensor, ""]:
+    """The flow's loss beside a VAE that stays as it is. A sketch is the picture's reconstruction from what its prompt leaves to z."""
+    images, tokens, mask = batch["images"], batch["tokens"], batch["mask"]
+    with torch.no_grad(), eval_mode(model):
+        words = model.text_encoder(tokens, mask)
+        mean, logvar = model.posterior(*model.encode(images), words, prompted)
+        z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+        sketch = model.decode(z, torch.where(prompted, words, model.null)) * 2 - 1
+    meaning = torch.where(prompted, words, 0.0)
+    return flow_loss(model.flow, images, tokens, mask, prompted, meaning, torch.where(sketched[..., None, None], sketch, 0.0))
 
 
 # --- the run ---------------------------------------------------------------------------------------------------------------------
@@ -160,9 +175,9 @@ def measure(model: LunarCore, held: SpriteSet, config: PixelTrainConfig) -> dict
     with torch.no_grad(), generators_put_back(model.device):
         torch.manual_seed(0)
         batch = Batches(held, min(512, len(held)), model.config, model.tokenizer)(0, 1)
-        tokens, mask = batch["tokens"].to(model.device), batch["mask"].to(model.device)
-        everyone = torch.ones(len(tokens), 1, dtype=torch.bool, device=model.device)
-        return {"flow_loss": float(flow_loss(model.flow, batch["images"].to(model.device), tokens, mask, everyone))}
+        batch = {name: part.to(model.device) for name, part in batch.items()}
+        everyone = torch.ones(len(batch["images"]), 1, dtype=torch.bool, device=model.device)
+        return {"flow_loss": float(flow_part(model, batch, everyone, everyone))}
 
 
 def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet) -> LunarCore:

@@ -37,6 +37,9 @@ def trained(tmp_path_factory):
     return vae, flow
 
 
+NOTHING = (torch.zeros(1, 16), torch.zeros(1, 4, 8, 8))  # no meaning, no sketch
+
+
 class Known(FlowUNet):
     """A stand-in for the network that knows the sprite: the flow must end on it, whatever the steps."""
 
@@ -47,7 +50,7 @@ class Known(FlowUNet):
     def read(self, tokens, mask):
         return torch.zeros(*tokens.shape, 2), mask
 
-    def forward(self, x, t, words, mask):
+    def forward(self, x, t, words, mask, meaning, sketch):
         self.calls.append(float(t[0]))
         return self.sprite.expand_as(x) * mask.any(1).float()[:, None, None, None]  # without a prompt: grey
 
@@ -56,7 +59,7 @@ class Known(FlowUNet):
 def test_steps_follow_the_straight_line_to_the_sprite(steps):
     sprite, noise = torch.rand(1, 4, 8, 8) * 2 - 1, torch.randn(1, 4, 8, 8)
     net, tokens, mask = Known(sprite), torch.ones(1, 3, dtype=torch.long), torch.ones(1, 3, dtype=torch.bool)
-    end = sample(net, noise, tokens, mask, steps=steps, guidance=1.0)
+    end = sample(net, noise, tokens, mask, *NOTHING, steps=steps, guidance=1.0)
     torch.testing.assert_close(end, (sprite + 1) / 2)
     assert net.calls == pytest.approx([i / steps for i in range(steps)])
 
@@ -64,9 +67,9 @@ def test_steps_follow_the_straight_line_to_the_sprite(steps):
 def test_guidance_moves_away_from_the_picture_without_a_prompt():
     sprite = torch.full((1, 4, 8, 8), 0.25)
     tokens, mask = torch.ones(1, 3, dtype=torch.long), torch.ones(1, 3, dtype=torch.bool)
-    end = sample(Known(sprite), torch.randn(1, 4, 8, 8), tokens, mask, steps=4, guidance=3.0)
+    end = sample(Known(sprite), torch.randn(1, 4, 8, 8), tokens, mask, *NOTHING, steps=4, guidance=3.0)
     torch.testing.assert_close(end, torch.full_like(end, (0.75 + 1) / 2))  # 0 + 3 · (0.25 - 0)
-    end = sample(Known(sprite), torch.randn(1, 4, 8, 8), tokens, mask, steps=4, guidance=0.0)
+    end = sample(Known(sprite), torch.randn(1, 4, 8, 8), tokens, mask, *NOTHING, steps=4, guidance=0.0)
     torch.testing.assert_close(end, torch.full_like(end, 0.5))  # the prompt is ignored
 
 
@@ -93,15 +96,16 @@ def test_loss_is_the_squared_error_of_the_velocity():
     net = awake(FlowUNet(CONFIG))
     images = torch.rand(6, 4, 16, 16)
     tokens, mask, prompted = torch.randint(0, 50, (6, 4)), torch.ones(6, 4, dtype=torch.bool), torch.ones(6, 1, dtype=torch.bool)
+    meaning, sketch = torch.randn(6, 16), torch.rand(6, 4, 16, 16)
     torch.manual_seed(7)
-    loss = flow_loss(net, images, tokens, mask, prompted)
+    loss = flow_loss(net, images, tokens, mask, prompted, meaning, sketch)
     torch.manual_seed(7)
     sprite = images * 2 - 1
     noise, t = torch.randn(6, 4, 16, 16), torch.sigmoid(torch.randn(6))
     errors = []
     for i in range(6):
         x = (1 - t[i]) * noise[i] + t[i] * sprite[i]
-        seen = net(x[None], t[i : i + 1], *net.read(tokens[i : i + 1], mask[i : i + 1]))[0]
+        seen = net(x[None], t[i : i + 1], *net.read(tokens[i : i + 1], mask[i : i + 1]), meaning[i : i + 1], sketch[i : i + 1])[0]
         gap = max(1 - float(t[i]), 0.05)
         errors.append((((seen - x) / gap - (sprite[i] - x) / gap) ** 2).mean())
     torch.testing.assert_close(loss, torch.stack(errors).mean(), atol=1e-3, rtol=1e-4)
@@ -110,12 +114,15 @@ def test_loss_is_the_squared_error_of_the_velocity():
 def test_words_steer_and_an_absent_prompt_is_one_thing():
     net = awake(FlowUNet(CONFIG))
     x, t, mask = torch.randn(1, 4, 16, 16), torch.tensor([0.4]), torch.ones(1, 3, dtype=torch.bool)
-    one, other = (net(x, t, *net.read(torch.tensor([tokens]), mask)) for tokens in ([1, 2, 3], [4, 5, 6]))
+    rest = torch.zeros(1, 16), torch.zeros_like(x)
+    one, other = (net(x, t, *net.read(torch.tensor([tokens]), mask), *rest) for tokens in ([1, 2, 3], [4, 5, 6]))
     assert (one - other).abs().max() > 1e-3
     nothing = torch.zeros(1, 3, dtype=torch.bool)
-    assert torch.equal(*(net(x, t, *net.read(torch.tensor([tokens]), nothing)) for tokens in ([1, 2, 3], [4, 5, 6])))
-    dropped = net(x, t, *net.read(torch.tensor([[1, 2, 3]]), mask, torch.zeros(1, 1, dtype=torch.bool)))
-    assert torch.equal(dropped, net(x, t, *net.read(torch.tensor([[4, 5, 6]]), nothing)))
+    assert torch.equal(*(net(x, t, *net.read(torch.tensor([tokens]), nothing), *rest) for tokens in ([1, 2, 3], [4, 5, 6])))
+    dropped = net(x, t, *net.read(torch.tensor([[1, 2, 3]]), mask, torch.zeros(1, 1, dtype=torch.bool)), *rest)
+    assert torch.equal(dropped, net(x, t, *net.read(torch.tensor([[4, 5, 6]]), nothing), *rest))
+    for changed in ((torch.ones(1, 16), rest[1]), (rest[0], torch.ones_like(x))):
+        assert (net(x, t, *net.read(torch.tensor([[1, 2, 3]]), mask), *changed) - one).abs().max() > 1e-3
 
 
 def test_waves_are_distinct_for_near_times():
@@ -130,7 +137,12 @@ def test_every_size_comes_back_in_its_shape(side, patch, channels):
     flow = FlowConfig(filters=(8, 16), blocks=(1, 1), patch=patch, word_dim=16, condition_dim=16)
     net = FlowUNet(CONFIG.replace(input_shape=(side, side, channels), flow=flow))
     x = torch.randn(2, channels, side, side)
-    assert net(x, torch.rand(2), *net.read(torch.ones(2, 2, dtype=torch.long), torch.ones(2, 2, dtype=torch.bool))).shape == x.shape
+    assert (
+        net(
+            x, torch.rand(2), *net.read(torch.ones(2, 2, dtype=torch.long), torch.ones(2, 2, dtype=torch.bool)), torch.zeros(2, 16), x
+        ).shape
+        == x.shape
+    )
 
 
 def test_quality_picture_alone_equals_the_picture_in_a_batch(trained):
@@ -160,8 +172,29 @@ def test_flow_learns_one_sprite_by_heart(tmp_path):
     assert sum(losses[-10:]) < 0.5 * sum(losses[:10])
 
 
+def test_a_new_flow_starts_as_if_there_were_no_sketch():
+    """Zero-initialised, so a flow trained without sketches goes on where it was when they are added."""
+    net = FlowUNet(CONFIG)
+    x, t, read = torch.randn(1, 4, 16, 16), torch.tensor([0.4]), net.read(torch.tensor([[1]]), torch.ones(1, 1, dtype=torch.bool))
+    plain = net(x, t, *read, torch.zeros(1, 16), torch.zeros_like(x))
+    assert torch.equal(net(x, t, *read, torch.randn(1, 16), torch.randn_like(x)), plain)
+
+
+def test_quality_mode_paints_over_the_instant_sprite_of_the_same_seed(trained, monkeypatch):
+    """The sketch is what instant mode draws for this prompt, seed and variety; the flow's noise shares no number with its latent."""
+    from lunaris.pixel import model as module
+
+    model = load(trained[1])
+    seen = []
+    monkeypatch.setattr(module, "sample", lambda net, noise, *rest, **how: seen.append((noise, rest[3])) or (rest[3] + 1) / 2)
+    order = {"n": 3, "seed": 11, "temperature": 0.5}
+    assert np.array_equal(generate(model, "a blue key", mode="quality", **order), generate(model, "a blue key", **order))
+    latents = {float(number) for number in model.noise(11, 3).flatten()}
+    assert not latents & {float(number) for noise, _ in seen for number in noise.flatten()}
+
+
 def test_quality_mode_without_a_flow_is_refused_in_one_sentence(trained):
-    with pytest.raises(ValueError, match="no flow sampler.*choose mode 'instant'"):
+    with pytest.raises(ValueError, match="no flow.*choose mode 'instant'"):
         generate(load(trained[0]), "a red potion", n=1, mode="quality")
 
 

@@ -139,6 +139,16 @@ def test_a_fresh_process_says_identical(stamped, folder, tmp_path):
     assert (done.returncode, done.stdout, done.stderr) == (0, "identical\n", "")
 
 
+def test_what_the_command_line_writes_it_replays(folder, tmp_path, capsys):
+    words = ["pixel", "generate", "--prompt", "uma poção vermelha", "--n", "5", "--seed", "9", "--scale", "3", "--columns", "2"]
+    file = str(tmp_path / "s.png")
+    assert main([*words, "--model", str(folder), "--out", file]) == main(["replay", file, "--model", str(folder)]) == 0
+    assert capsys.readouterr().out.endswith("identical\n")
+    assert main([*words, "--model", str(folder), "--out", file, "--private"]) == 0
+    assert main(["replay", file]) == 2 and "kept private" in capsys.readouterr().err
+    assert b"AI-generated" in (tmp_path / "s.png").read_bytes()
+
+
 def test_a_bundled_model_is_found_by_its_name(tmp_path, capsys):
     model, weights = load("pixel-16"), hub.weight_hash(hub.resolve("pixel-16"))
     made = replay.record(model, "generate", {"prompt": "a red potion", "n": 2}, ref="pixel-16", weights=weights)
