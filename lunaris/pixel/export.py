@@ -12,7 +12,7 @@ from PIL import Image
 from lunaris.core.images import MAX_PIXELS, Rgba, RgbaBatch, grid
 from lunaris.pixel import palette
 
-MAX_GIF_PIXELS = 2 * MAX_PIXELS  # over all frames: about half a second of work
+MAX_GIF_PIXELS = 8 * MAX_PIXELS  # over all frames: two seconds of work
 
 
 def sheet(

@@ -1,7 +1,7 @@
 """Palettes: named ones and your own, and sprites kept to them. Numpy only, so that an order is checked before torch is loaded.
 
 Colours are matched in OKLab (Ottosson 2020, https://bottosson.github.io/posts/oklab/), where equal distances look about equally far
-apart; plain RGB distance would call dark blue and black strangers. Lab values are rounded to 1/65536, far finer than 8-bit colour, and
+apart, which plain RGB distances do not. Lab values are rounded to 1/65536, far finer than 8-bit colour, and
 distances are computed pixel by pixel: the same pixel gets the same colour in any batch, on any machine; ties go to the earlier colour.
 A pixel counts as opaque from alpha 128 on.
 """

@@ -145,7 +145,7 @@ def test_every_frame_is_cleared_before_the_next_and_lasts_as_asked():
         ({"ms": 10}, "ms must be from 20 to 10000, got 10; try 120"),
         ({"frames": np.zeros((0, 8, 8, 4), np.uint8)}, "a GIF needs at least one frame, got none"),
         ({"scale": 65}, "scale must be from 1 to 64, got 65; try 8"),
-        ({"frames": np.zeros((64, 64, 64, 4), np.uint8), "scale": 64}, "the GIF must have at most 33,554,432 pixels, got 2,113,929,216"),
+        ({"frames": np.zeros((64, 64, 64, 4), np.uint8), "scale": 64}, "the GIF must have at most 134,217,728 pixels, got 2,113,929,216"),
     ],
 )
 def test_an_animation_that_cannot_be_is_refused_in_one_sentence(options, message):
