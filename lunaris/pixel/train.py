@@ -27,7 +27,7 @@ from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
-from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
+from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source, mixture
 from lunaris.pixel.flow import flow_loss
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, load, save
@@ -243,6 +243,8 @@ WHEREABOUTS = ("device", "threads", "tracker", "project", "run_name", "log_every
 def command_line(config: PixelConfig, train_config: PixelTrainConfig, source: str) -> str:
     """The command that trains this model again: the nearest preset and every flag in which it differs."""
 
+    train_config = train_config.replace(init_from=shown_name(train_config.init_from)) if train_config.init_from else train_config
+
     def flags(preset: str) -> list[str]:
         model = as_flags(config, PixelConfig.preset(preset))
         return ["--preset", preset, *model, *as_flags(train_config, PixelTrainConfig.preset(preset), skip=WHEREABOUTS)]
@@ -251,20 +253,34 @@ def command_line(config: PixelConfig, train_config: PixelTrainConfig, source: st
     return shlex.join(["python", "-m", "lunaris", "pixel", "train", *min(map(flags, PRESETS), key=len), *where, "--out", "DIR"])
 
 
+def shown_name(source: str) -> str:
+    """A source as the card names it: of a folder only its own name."""
+    return Path(source).name if Path(source).is_dir() else source
+
+
+def origin(source: str) -> str:
+    """Where a folder's pictures are from: the heading of its SOURCE.md, else nothing but that they are a folder's."""
+    told = Path(source) / "SOURCE.md"
+    heading = next((line for line in told.read_text(encoding="utf-8").splitlines() if line.startswith("# ")), "") if told.is_file() else ""
+    return heading.removeprefix("# ").partition(" - ")[2] or "pictures of this folder"
+
+
 def make_card(model: LunarCore, config: PixelTrainConfig, *, source: str, data: SpriteSet, steps: int, numbers: dict[str, float]) -> str:
     """The model card that goes with the checkpoint: what, data, command, numbers, limits. Of a folder only its name is told."""
     side, parameters = model.config.side, sum(p.numel() for p in model.parameters())
     text = "steered by prompts in English or Portuguese" if model.config.use_text else "without prompts"
-    procedural = source.partition(":")[0] == "procedural"
-    name = source if procedural or not Path(source).exists() else Path(source).name
-    drawn = f"{len(data):,} sprites drawn by Lunaris' own generator (`{name}`), with captions in English and Portuguese."
+    parts = [name for _, name in mixture(source)]
+    procedural = all(name.partition(":")[0] == "procedural" for name in parts)
+    name = "+".join(f"{count}*{shown_name(part)}" if count > 1 else shown_name(part) for count, part in mixture(source))
+    flow = " A second network, a flow in pixel space, paints over its sprites in quality mode." if model.config.sampler == "flow" else ""
+    drawn = "drawn by Lunaris' own generator, captions in English and Portuguese; the validation pairs of kind and colour never occur"
+    told = [f"`{shown_name(part)}`: {drawn if part.startswith('procedural') else origin(part)}." for part in parts]
+    twice = " Pictures with English captions are also shown with Portuguese ones, by Lunaris' lexicon." if config.bilingual else ""
     return hub.render_card(
         name=f"LunarisCore {side}x{side}",
         family="pixel",
-        what=f"A variational autoencoder of {parameters / 1e6:.1f} million parameters that draws {side}x{side} pixel art, {text}.",
-        data=f"{drawn} The pairs of kind and colour in the validation set never occur in it."
-        if procedural
-        else f"{len(data):,} sprites of `{name}`.",
+        what=f"A variational autoencoder that draws {side}x{side} pixel art, {text}.{flow} {parameters / 1e6:.1f} million parameters.",
+        data=f"{len(data):,} sprites in an epoch, `{name}`.{twice}\n\n" + "\n".join(f"- {line}" for line in told),
         licence="mit" if procedural else "other",
         command=command_line(model.config, config, name),
         metrics={f"validation {key}": round(value, 4) for key, value in numbers.items() if math.isfinite(value)} | {"steps": steps},

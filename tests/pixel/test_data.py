@@ -225,3 +225,57 @@ def test_kmeans_palette_is_better_than_random_colours():
 
     assert error(palette) < 0.5 * error(pixels[torch.randperm(len(pixels), generator=torch.Generator().manual_seed(1))[:6]])
     assert torch.equal(palette, fit_palette(noisy, 13, 4))
+
+
+# --- mixtures ----------------------------------------------------------------------------------------------------------------------
+
+
+def packed(folder, captions, side=16):
+    """A folder in the packed layout, one grey level per picture."""
+    folder.mkdir()
+    images = np.stack([np.full((side, side, 4), 10 * i + 10, np.uint8) for i in range(len(captions))])
+    np.savez(folder / "set.npz", images=images)
+    lines = [json.dumps({"caption": caption, "group": f"{caption} {i}"}) for i, caption in enumerate(captions)]
+    (folder / "set.captions.jsonl").write_text("\n".join(lines), encoding="utf-8")
+    return folder
+
+
+def test_a_mixture_has_every_part_as_often_as_it_says(tmp_path):
+    folder = packed(tmp_path / "tiles", ["folder with plus icon", "qwertz"])
+    mixed = load_source(f"procedural:key+3*{folder}", side=16, split="train", n=10, seed=4)
+    alone = load_source("procedural:key", side=16, split="train", n=10, seed=4)
+    theirs = load_source(folder, side=16, split="train")
+    assert len(mixed) == 10 + 3 * len(theirs)
+    assert np.array_equal(mixed.images[:10], alone.images) and mixed.captions[:10] == alone.captions
+    assert mixed.captions[10:] == 3 * theirs.captions
+    once = load_source(f"procedural:key+3*{folder}", side=16, split="all", n=10, seed=4)
+    assert len(once) == 10 + 2  # repetition is a matter of training
+
+
+def test_bilingual_adds_the_pictures_whose_captions_the_lexicon_can_say(tmp_path):
+    folder = packed(tmp_path / "tiles", [f"folder with {word} icon" for word in ("plus", "arrow", "qwertz")])
+    plain, both = (load_source(folder, side=16, split="train", bilingual=flag) for flag in (False, True))
+    added = both.captions[len(plain) :]
+    assert both.captions[: len(plain)] == plain.captions
+    assert len(added) == sum("qwertz" not in caption for caption in plain.captions) and all("pasta" in caption for caption in added)
+    rows = [plain.captions.index(caption) for caption in plain.captions if "qwertz" not in caption]
+    assert np.array_equal(both.images[len(plain) :], plain.images[rows])
+    assert both.groups[len(plain) :] == tuple(plain.groups[row] for row in rows)
+
+
+def test_a_folder_whose_name_looks_like_a_mixture_is_a_folder(tmp_path):
+    folder = packed(tmp_path / "2*red+blue", ["a tile", "another tile", "a third tile"])
+    assert len(load_source(folder, side=16, split="all")) == 3
+
+
+def test_frequent_colours_stay_exact_when_a_palette_is_fitted():
+    """K-means averaged the generator's fixed colours with near ones of photos' tones; a sprite of theirs was then never exact."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (40, 16, 16, 4), np.uint8)
+    images[..., 3] = 255
+    images[:, :8] = (200, 30, 40, 255)
+    images[:, 8:10] = (30, 60, 200, 255)
+    palette = fit_palette(images, 32, 4)
+    assert len(palette) == 32
+    for colour in ((200, 30, 40, 255), (30, 60, 200, 255)):
+        assert any(torch.equal(row, torch.tensor(colour) / 255) for row in palette)
