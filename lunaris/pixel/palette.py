@@ -2,7 +2,7 @@
 
 Colours are matched in OKLab (Ottosson 2020, https://bottosson.github.io/posts/oklab/), where equal distances look about equally far
 apart, which plain RGB distances do not. Lab values are rounded to 1/65536, far finer than 8-bit colour, and
-distances are computed pixel by pixel: the same pixel gets the same colour in any batch, on any machine; ties go to the earlier colour.
+distances are computed pixel by pixel, so the same pixel gets the same colour in any batch; ties go to the earlier colour.
 A pixel counts as opaque from alpha 128 on.
 """
 
