@@ -1,10 +1,11 @@
 """Retrain a checkpoint on a visitor's own pictures: read what they uploaded, train for a minute or two, hand back a checkpoint.
 
     pictures = read_uploads([("red_potion.png", path), ("more.zip", path)], side=16)
-    token = start(owner, pictures, base=folder, steps=300)      a job of `core.jobs`, with live samples in its folder
-    model_folder(ref_of(token))                                 the checkpoint it made
+    token = start(owner, pictures, RetrainRequest(), base=folder, base_ref="pixel-16")      a job of `core.jobs`
+    model_folder(ref_of(token))                                                            the checkpoint it made
 
-The command line does the same on a folder of pictures, without a server:
+The command line trains on a folder of pictures without a server, and with any other setting. It keeps the checkpoint's palette, and wants
+pictures of ten kinds or more, as it always holds some out:
 
     python -m lunaris pixel train --preset small --source FOLDER --init-from pixel-16 --steps 300 --learning-rate 2e-3 --beta 1 --out DIR
 
@@ -481,7 +482,8 @@ def make_card(
     return hub.render_card(
         name=settings["name"],
         family="pixel",
-        what=f"LunarisCore {side}x{side}, retrained for {steps} steps from `{base}` on somebody's own pictures.",
+        what=f"LunarisCore {side}x{side}, retrained for {steps} steps from `{base}` on somebody's own pictures, in the tab Retrain; "
+        "the command below is the nearest to that on the command line.",
         data=f"{len(data)} pictures that a visitor brought; whoever publishes this checkpoint should name their authors and licences here.",
         licence="other",
         command=command_line(model.config, train_config, "FOLDER"),

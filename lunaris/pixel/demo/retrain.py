@@ -228,7 +228,7 @@ def pixel_retrain_download(job: Any, what: Any = "checkpoint") -> str:
 
 def text(name: str, value: Any) -> str:
     if not isinstance(value, str):
-        raise ConfigError(f"{name} must be a text, got {str(value)[:40]!r}; try ''")
+        raise ConfigError(f"{name} must be a text, got {str(value)[:40]!r}; put it in quotes")
     if len(value) > MAX_PROMPT:
         raise ConfigError(f"{name} must be at most {MAX_PROMPT} characters, got {len(value)}; say it shorter, such as 'a red potion'")
     return value
