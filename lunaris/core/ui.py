@@ -167,7 +167,7 @@ _PHRASES = (
         r"isto não é um PNG legível (\1); dê um PNG que o Lunaris gravou",
     ),
     (
-        r"^this checkpoint has no flow sampler, so quality mode is not possible; choose mode 'instant' or another one",
+        r"^this checkpoint has no flow, so quality mode is not possible; choose mode 'instant' or another checkpoint",
         "este checkpoint não tem o amostrador de qualidade; escolha o modo 'instant' ou outro checkpoint",
     ),
     (

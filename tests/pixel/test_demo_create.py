@@ -74,7 +74,7 @@ def test_a_link_never_makes_the_server_fetch_a_checkpoint():
 
 def test_a_cell_drawn_again_keeps_the_others_and_is_what_the_order_with_that_cell_gives():
     pictures, _, _, report, _, _ = demo.pixel_generate("a red potion", 4, 11)
-    outcome = create.reroll(gallery(pictures), 2, report, 5000, 8, None)
+    outcome = create.reroll(gallery(pictures), 2, report, 5000, 8)
     again, _, bundle, changed, _, _, cells = outcome
     assert cells == "3:5000"
     assert changed["seeds"] == [11, 12, 5000, 14]
@@ -98,10 +98,10 @@ def test_two_cells_may_have_the_same_seed():
 
 def test_a_run_whose_pictures_were_swept_says_so():
     with pytest.raises(gr.Error) as error:
-        create.reroll([{"image": {"path": "/nowhere/a.png"}}], 0, demo.pixel_generate("a", 1)[3], 1, 8, None)
+        create.reroll([{"image": {"path": "/nowhere/a.png"}}], 0, demo.pixel_generate("a", 1)[3], 1, 8)
     assert "no longer on the server" in error.value.message
     with pytest.raises(gr.Error) as error:
-        create.reroll([], 0, None, 1, 8, None)
+        create.reroll([], 0, None, 1, 8)
     assert "no run yet" in error.value.message
 
 
@@ -175,7 +175,7 @@ def test_the_history_keeps_the_newest_first_and_a_run_once():
     report, items = a_run()
     runs, _ = history.add([], report, items)
     runs, _ = history.add(runs, *a_run("a blue key"))
-    again = create.reroll(items, 0, report, 4000, 8, None)
+    again = create.reroll(items, 0, report, 4000, 8)
     runs, markup = history.add(runs, again[3], gallery(again[0]))
     assert [run["order"]["prompt"] for run in runs] == ["a red potion", "a blue key"]
     assert runs[0]["order"]["cells"] == "1:4000"
@@ -215,13 +215,13 @@ def test_the_history_as_a_zip_is_every_sprite_again():
     runs = []
     for prompt in ("a red potion", "a blue key"):
         runs = history.remember(runs, *[Order.from_report(a_run(prompt)[0]), a_run(prompt)[1]])
-    with zipfile.ZipFile(io.BytesIO(Path(history.take_all(runs, None)).read_bytes())) as files:
+    with zipfile.ZipFile(io.BytesIO(Path(history.take_all(runs)).read_bytes())) as files:
         names = files.namelist()
         assert names[0] == "01-a-blue-key-1/a-blue-key-1.png"
         assert len(names) == 4
         assert files.read(names[0]) == Path(a_run("a blue key")[1][0]["image"]["path"]).read_bytes()
     with pytest.raises(gr.Error) as error:
-        history.take_all([], None)
+        history.take_all([])
     assert "the history is empty" in error.value.message
 
 
@@ -266,7 +266,7 @@ def test_a_file_that_cannot_be_replayed_is_one_sentence(content, sentence, tmp_p
     assert sentence in error.value.message
     assert "\n" not in error.value.message
     with pytest.raises(gr.Error) as error:
-        demo.pixel_replay(None)
+        demo.pixel_replay({})
     assert "file must be a PNG, got none" in error.value.message
 
 

@@ -101,7 +101,9 @@ def _packed(order: Order, sprites: list[Sprite], scale: int) -> files.Files:
 
 
 @ui.friendly
-def reroll(items: list[dict], index: int, report: dict, seed: int, scale: int, request: gr.Request) -> tuple[Any, ...]:
+def reroll(
+    items: list[dict] | None, index: int, report: dict | None, seed: int, scale: int, request: gr.Request | None = None
+) -> tuple[Any, ...]:
     """The run with one cell drawn again with another seed; the others stay, file by file."""
     order, cell = Order.from_report(report), int(index) + 1
     own = {**order.own_seeds(), cell: int(seed)}

@@ -106,7 +106,7 @@ def use(runs: Any, event: gr.EventData) -> tuple[Any, ...]:
 
 
 @ui.friendly
-def take_all(runs: Any, request: gr.Request, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
+def take_all(runs: Any, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
     """A ZIP with a folder per run, every sprite drawn again: the browser keeps the orders, not the pictures."""
     from lunaris.pixel import export
 
