@@ -91,8 +91,9 @@ class Jobs:
     # --- what visitors may do
 
     def start(self, owner: str, target: str, settings: Mapping[str, Any], files: Mapping[str, bytes] | None = None) -> str:
-        """Queue `target` ("package.module:function", called with a `Work`) and return the token, which is the only key to the job.
+        """Queue `target` and return the token, which is the only key to the job.
 
+        `target` is "package.module:function"; it is called with a `Work` and returns whether it finished, or was told to stop before.
         `settings` are JSON values, `files` are put into the folder first. One job per `owner` at a time. Raises ValueError when the
         owner has one already or the queue is full, OSError when the disk is; nothing is left behind then.
         """
@@ -347,7 +348,7 @@ def run(folder: Path, seconds: float, memory_bytes: int) -> None:
         module, _, name = job["target"].partition(":")
         function = getattr(importlib.import_module(module), name)
         work.deadline = time.monotonic() + seconds
-        function(work)
+        finished = function(work)
     except Exception as error:
         traceback.print_exc()
         from lunaris.core.ui import sentence_of
@@ -355,7 +356,7 @@ def run(folder: Path, seconds: float, memory_bytes: int) -> None:
         ours = type(error).__module__.startswith("lunaris.")  # TrainingError and its like are sentences
         work.report(state="failed", sentence=" ".join(str(error).split()) if ours else sentence_of(error))
         return
-    if not work.should_stop():
+    if finished:
         work.report(state="done", sentence="")
     elif work.cancelled.is_set():
         work.report(state="stopped", sentence="")

@@ -18,6 +18,7 @@ import io
 import json
 import math
 import re
+import shutil
 import time
 import zipfile
 import zlib
@@ -312,8 +313,11 @@ def model_folder(ref: str) -> Path:
 # --- the training, in the job's process -------------------------------------------------------------------------------------------
 
 
-def run(work: jobs.Work) -> None:
-    """Retrain, or go on with it, and leave the checkpoint in the job's folder; stopped early, it holds what was learned so far."""
+def run(work: jobs.Work) -> bool:
+    """Retrain, or go on with it, and leave the checkpoint in the job's folder; stopped early, it holds what was learned so far.
+
+    Returns whether all steps are done; then the training state, four times the size of the model, is deleted.
+    """
     torch.set_num_threads(1)
     settings = work.settings
     base = load(settings["base"])
@@ -340,6 +344,10 @@ def run(work: jobs.Work) -> None:
     card = make_card(model, train_config, settings, data, result.step, before, after, apart)
     save(model, folder, card=card, dtype=torch.float16)
     work.report(step=result.step, after=after, eta_s=0)
+    finished = result.step == train_config.steps
+    if finished:
+        shutil.rmtree(out)
+    return finished
 
 
 def hold_out(data: SpriteSet) -> tuple[SpriteSet, SpriteSet, bool]:

@@ -30,12 +30,13 @@ TEXTS = ui.Texts(
             "Ensine seus próprios sprites ao modelo em uso: de 4 a 200 imagens, um ou dois minutos no processador deste servidor. "
             "Suas imagens e o novo modelo ficam aqui por uma hora depois da última visita, e só este navegador os vê.",
         ),
-        "files": ("Your pictures (PNG, GIF, WebP, JPEG, or a ZIP of them)", "Suas imagens (PNG, GIF, WebP, JPEG ou um ZIP delas)"),
+        "files": ("Your pictures, or a ZIP", "Suas imagens, ou um ZIP"),
         "files_info": (
-            "Captions come from the file names (<code>red_potion-2.png</code> is “red potion”), from a <code>captions.txt</code> with "
-            "lines such as <code>a.png: a red potion</code>, or from a <code>captions.jsonl</code>.",
-            "As legendas vêm dos nomes dos arquivos (<code>pocao_vermelha-2.png</code> é “pocao vermelha”), de um "
-            "<code>captions.txt</code> com linhas como <code>a.png: uma poção vermelha</code>, ou de um <code>captions.jsonl</code>.",
+            "PNG, GIF, WebP or JPEG, up to 2 MB each. Captions come from the file names (<code>red_potion-2.png</code> is “red potion”), "
+            "from a <code>captions.txt</code> with lines such as <code>a.png: a red potion</code>, or from a <code>captions.jsonl</code>.",
+            "PNG, GIF, WebP ou JPEG, até 2 MB cada. As legendas vêm dos nomes dos arquivos (<code>pocao_vermelha-2.png</code> é “pocao "
+            "vermelha”), de um <code>captions.txt</code> com linhas como <code>a.png: uma poção vermelha</code>, ou de um "
+            "<code>captions.jsonl</code>.",
         ),
         "caption": ("One caption for all (optional)", "Uma legenda para todas (opcional)"),
         "caption_hint": ("a potion in my style", "uma poção no meu estilo"),
@@ -323,11 +324,11 @@ def notes_html(notes: Sequence[Any]) -> str:
     return f'<ul class="pixel-notes">{"".join(f"<li>{line}</li>" for line in lines)}</ul>' if lines else ""
 
 
-def watch(job: str, request: gr.Request) -> tuple[Any, ...]:
+def watch(job: Any, request: gr.Request) -> tuple[Any, ...]:
     """All that the view shows of a job: its token to keep, its panel, whether to look again, and the buttons that make sense now."""
     try:
-        report, rows = report_of(job, ui.language_of(request))
-    except FileNotFoundError:  # swept, or of another server: the browser forgets it
+        report, rows = report_of(job or "", ui.language_of(request))
+    except FileNotFoundError:  # swept, or there was none: the browser forgets it
         return "", waiting_html(), gr.Timer(active=False), *(gr.update(visible=False),) * 3, gr.update(interactive=True)
     active, over = report["state"] in jobs.ACTIVE, report["state"] in ("stopped", "failed")
     return (
