@@ -138,10 +138,11 @@ def draw(model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str 
             silent = torch.tensor([not words for words in chunk], device=model.device)[:, None]
             text = torch.where(silent, model.null, model.embed(chunk))
         noise = model.noise(seed + start, len(chunk)) * usual.temperature
-        drawn = model.decode_each(noise, text, usual.guidance)
         if mode == "quality":
-            drawn = model.paint(drawn, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance)
-        pictures.append(drawn)
+            sketches = model.decode_each(noise, text)
+            pictures.append(model.paint(sketches, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance))
+        else:
+            pictures.append(model.decode_each(noise, text, usual.guidance))
     return torch.cat(pictures)
 
 

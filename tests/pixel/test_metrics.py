@@ -129,19 +129,21 @@ def test_without_the_feature_network_everything_else_is_measured(tmp_path, monke
 
 def test_what_is_measured_is_what_a_visitor_gets_bit_for_bit():
     model, captions = model_of(), ["a red potion", "", "chave  azul", "qwertz"]
-    usual = PixelRequest()
-    settings = {"temperature": usual.temperature, "guidance": usual.guidance}
-    alone = [model.generate(1, caption, seed=7 + i, **settings) for i, caption in enumerate(captions)]
+    alone = [model.generate(1, caption, seed=7 + i, **usual("instant")) for i, caption in enumerate(captions)]
     assert torch.equal(metrics.draw(model, captions, seed=7), torch.cat(alone))
 
 
 def test_the_flow_is_measured_on_what_a_visitor_gets_up_to_rounding():
     model, captions = flow_model(), ["a red potion", "", "green tree"] * 25
-    usual = PixelRequest(mode="quality")
     drawn = metrics.draw(model, captions, seed=3, mode="quality")
     for i in (0, 1, 70):
-        settings = {"mode": "quality", "steps": usual.steps, "guidance": usual.guidance}
-        torch.testing.assert_close(drawn[i : i + 1], model.generate(1, captions[i], seed=3 + i, **settings), rtol=0, atol=1e-3)
+        torch.testing.assert_close(drawn[i : i + 1], model.generate(1, captions[i], seed=3 + i, **usual("quality")), rtol=0, atol=1e-3)
+
+
+def usual(mode: str) -> dict:
+    """The settings that a visitor changes nothing of; whoever changes a default changes what is to be measured."""
+    request = PixelRequest(mode=mode)
+    return {name: getattr(request, name) for name in ("temperature", "guidance", "mode", "steps", "candidates")}
 
 
 # --- distances ----------------------------------------------------------------------------------------------------------------------
