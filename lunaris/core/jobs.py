@@ -41,6 +41,7 @@ log = logging.getLogger("lunaris")
 
 ACTIVE = ("waiting", "running", "stopping")
 DONE_AFTER_S = 10.0  # a job that was told to stop and has not: it is killed, and its last saved state remains
+NAME = r"[0-9a-f]{32}"  # of a job's folder
 FULL = (errno.ENOSPC, errno.EDQUOT)
 
 
@@ -163,7 +164,7 @@ class Jobs:
     def folder_of(self, name: str) -> Path:
         """The folder of the job whose id is `name` (`id_of` its token): for what others may use, such as a finished model."""
         folder = self.root / name
-        if not re.fullmatch(r"[0-9a-f]{32}", name) or not (folder / "job.json").is_file():
+        if not re.fullmatch(NAME, name) or not (folder / "job.json").is_file():
             hours = self.limits.keep_s / 3600
             raise FileNotFoundError(f"this server has no such training; it keeps one for {hours:g} h after its last use: start a new one")
         return folder
@@ -242,7 +243,8 @@ class Jobs:
             if not self.root.is_dir():
                 return
             busy = {*self._queue, self._running}
-            idle = sorted((_last_use(path), path) for path in self.root.iterdir() if path.name not in busy)
+            ours = [path for path in self.root.iterdir() if re.fullmatch(NAME, path.name)]  # whatever else lies there is not ours to delete
+            idle = sorted((_last_use(path), path) for path in ours if path.name not in busy)
             surplus = len(idle) + len(busy - {None}) + room_for - self.limits.kept
             for place, (used, folder) in enumerate(idle):
                 if place < surplus or time.time() - used > self.limits.keep_s:

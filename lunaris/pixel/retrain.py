@@ -121,11 +121,12 @@ def read_uploads(files: Sequence[tuple[str, Path]], *, side: int, caption: str =
                 notes.append(Note(file.name, "twin", twin[0]))
                 continue
             said = captions.get(file.name.lower()) or captions.get(PurePosixPath(file.name).name.lower()) or _one_line(caption)
-            kept[image.tobytes()] = (file.name, image, said or _words_of(file.name))
+            kept[image.tobytes()] = (file.name, image, said or _words_of(file.name) or "sprite")
     if len(kept) < MIN_PICTURES:
         raise ValueError(_too_few(len(kept), notes))
     names, arrays, said = zip(*kept.values(), strict=True)
-    return Pictures(SpriteSet(np.stack(arrays), said, tuple(map(_words_of, names))), names, tuple(notes))
+    groups = tuple(_words_of(name) or name for name in names)
+    return Pictures(SpriteSet(np.stack(arrays), said, groups), names, tuple(notes))
 
 
 def _too_many(count: int) -> ValueError:
@@ -161,7 +162,7 @@ def _unpacked(name: str, path: Path, stack: ExitStack, notes: list[Note]) -> Ite
         shown = _plain_name(entry.filename)
         if any(part.startswith((".", "__MACOSX")) and part != ".." for part in parts):
             continue  # what systems add unasked
-        if ".." in parts or entry.filename.startswith("/") or ":" in parts[0]:
+        if ".." in parts or re.match(r"/|\w:", entry.filename):
             notes.append(Note(shown, "outside"))
         elif entry.flag_bits & 1:
             notes.append(Note(shown, "locked"))
@@ -251,9 +252,9 @@ def _one_line(text: str) -> str:
 
 
 def _words_of(name: str) -> str:
-    """A caption from a file's name, without the numbers that tell copies apart; "sprite" for a name of numbers alone."""
+    """What a file's name says, without the numbers that tell copies apart; "" for a name of numbers alone."""
     words = re.sub(r"[\W_]+", " ", PurePosixPath(name).stem).strip()
-    return re.sub(r"( ?\d+)+$", "", words).lower()[:MAX_PROMPT] or "sprite"
+    return re.sub(r"( ?\d+)+$", "", words).lower()[:MAX_PROMPT]
 
 
 # --- start -----------------------------------------------------------------------------------------------------------------------
@@ -484,7 +485,7 @@ def make_card(
     """The card of a retrained checkpoint: from what, on what, with which command, and what it is worth before and after."""
     side, measured_on = model.config.side, "a tenth of the pictures, kept out of training"
     if not apart:
-        measured_on = "the training pictures themselves: too few to keep some apart"
+        measured_on = "the training pictures themselves: too few, or too alike by name, to keep some apart"
     numbers = {f"{key} {when}": round(value, 4) for when, table in (("before", before), ("after", after)) for key, value in table.items()}
     base = train_config.init_from
     return hub.render_card(

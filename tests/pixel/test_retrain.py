@@ -81,6 +81,7 @@ def test_pictures_come_with_captions_from_their_names(upload):
     renamed = dict(zip(["Red_Potion-02.png", "big blue KEY.png", "maçã3.png", "0042.png"], files.values(), strict=True))
     pictures = read_uploads(upload(renamed), side=16)
     assert pictures.data.captions == ("red potion", "big blue key", "maçã", "sprite") and not pictures.notes
+    assert pictures.data.groups == ("red potion", "big blue key", "maçã", "0042.png")  # numbers alone say nothing about what is alike
     for name, image in zip(pictures.names, pictures.data.images, strict=True):
         expected = np.asarray(Image.open(io.BytesIO(renamed[name])).convert("RGBA"))
         assert np.array_equal(image[..., 3], expected[..., 3])
@@ -391,7 +392,7 @@ def test_a_model_without_text_and_one_with_the_mse_head_are_retrained_too(tmp_pa
     retrain.run(work)
     report = json.loads((work.folder / "progress.json").read_text())
     assert report["step"] == 10 and report["held_out"] == 0
-    assert "too few to keep some apart" in hub.card(work.folder / "model/mine")
+    assert "too few, or too alike by name, to keep some apart" in hub.card(work.folder / "model/mine")
 
 
 # --- the job and its checkpoint -----------------------------------------------------------------------------------------------------

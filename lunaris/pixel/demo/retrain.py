@@ -92,8 +92,8 @@ TEXTS = ui.Texts(
         "redrawn": ("How well it redraws", "Quão bem redesenha"),
         "redrawn_held": ("{held} of your pictures that it never trained on", "{held} imagens suas que ficaram fora do treino"),
         "redrawn_all": (
-            "your own training pictures (too few to keep some apart, so this flatters)",
-            "suas próprias imagens de treino (poucas para separar algumas, então o número é otimista)",
+            "your own training pictures (too few, or too alike by name, to keep some apart: this flatters)",
+            "suas próprias imagens de treino (poucas, ou de nomes parecidos demais, para separar algumas: o número é otimista)",
         ),
         "numbers": (
             "{psnr_before} → <b>{psnr_after} dB</b> PSNR · KL {kl_before} → <b>{kl_after}</b> nats",
