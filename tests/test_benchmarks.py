@@ -20,7 +20,7 @@ import train_features
 from lunaris.core.card import validate_card
 from lunaris.core.images import from_model, to_model, upscale
 from lunaris.pixel import PixelConfig, features, metrics, palette, save, sprites
-from lunaris.pixel.config import PixelTrainConfig
+from lunaris.pixel.config import FlowConfig, PixelTrainConfig
 from lunaris.pixel.data import SpriteSet, load_source
 from lunaris.pixel.train import prepare
 
@@ -29,7 +29,8 @@ ROOT = Path(__file__).parents[1]
 
 @pytest.fixture(scope="module")
 def model():
-    config = PixelConfig.tiny().replace(latent_dim=8, filters=(8, 16))
+    flow = FlowConfig(filters=(8, 16), blocks=(1, 1), word_dim=8, condition_dim=16)
+    config = PixelConfig.tiny().replace(latent_dim=8, filters=(8, 16), sampler="flow", flow=flow)
     return prepare(config, PixelTrainConfig(), load_source("procedural", side=16, n=60)).eval()
 
 
@@ -171,8 +172,9 @@ def test_the_quality_benchmark_runs_on_any_checkpoint_and_prints_its_claims(fold
     pixel_quality.main()
     claims = check_claims(capsys.readouterr().out)
     goals = {claim["name"]: claim["at_least"] for claim in claims if "at_least" in claim}
-    assert sorted(goals.values()) == [0.85, 0.95] and all("ours (instant)" in name for name in goals)
-    assert "plain VAE" in next(claim for claim in claims if "KID, training captions" in claim["name"])["baseline"]
+    assert sorted(goals.values()) == [0.85, 0.85, 0.95, 0.95] and all("ours" in name for name in goals)
+    best = next(claim for claim in claims if "KID, training captions" in claim["name"])
+    assert best["name"].endswith("ours (quality)") and "ours (instant)" in best["baseline"] and "plain VAE" in best["baseline"]
 
 
 # --- pixel_speed.py -------------------------------------------------------------------------------------------------------------------
@@ -196,7 +198,7 @@ def test_calls_are_timed_in_turn_and_the_first_round_does_not_count(monkeypatch)
 
 
 def test_a_pixel_outside_the_palette_would_be_seen(model, monkeypatch):
-    assert pixel_speed.foreign_pixels(model, "instant", 2) == 0
+    assert pixel_speed.foreign_pixels(model, "instant", 2) == pixel_speed.foreign_pixels(model, "quality", 2) == 0
     monkeypatch.setattr(palette, "apply", lambda images, colours: images)
     assert pixel_speed.foreign_pixels(model, "instant", 2) > 0
 
@@ -205,7 +207,8 @@ def test_the_speed_benchmark_prints_its_claims(folder, monkeypatch, capsys):
     monkeypatch.setattr(sys, "argv", ["pixel_speed.py", "--model", str(folder), "--quick", "--json"])
     pixel_speed.main()
     claims = check_claims(capsys.readouterr().out)
-    assert "the same bytes" in claims[0]["baseline"] and claims[0]["at_least"] == 400 and claims[-1]["value"] == 0
+    assert "the same bytes" in claims[0]["baseline"] and claims[0]["at_least"] == 400
+    assert [claim["at_most"] for claim in claims[1:]] == [10, 80, 100, 0, 0] and claims[-1]["value"] == claims[-2]["value"] == 0
 
 
 # --- train_features.py ------------------------------------------------------------------------------------------------------------------
