@@ -252,7 +252,7 @@ def build(page: Page) -> None:
                 report = ui.raw(None, html_template=filled(REPORT), elem_id="pixel-studio-report")
                 png = gr.DownloadButton("PNG ×1", size="sm", min_width=92)
                 large = gr.DownloadButton(f"PNG ×{files.SCALE}", size="sm", min_width=92)
-                to_first, to_last = (gr.Button(create.TEXTS(name), size="sm", min_width=110) for name in ("to_first", "to_last"))
+                to_first = gr.Button(create.TEXTS("to_first"), size="sm", min_width=130)
             after = gr.Image(visible=False, type="filepath", format="png")
             with gr.Column(elem_classes="lunaris-card"), gr.Row(elem_classes="lunaris-bar"):
                 columns, rows = (
@@ -292,4 +292,4 @@ def build(page: Page) -> None:
     # another picture: what was made of the last one is gone
     picture.change(None, picture, [pair, report, tiling, target], js="(picture) => [null, null, null, picture]", **quiet)
     page.takes["studio"] = Place(picture, ((page.tabs, "studio"),))
-    page.sends += [(to_first, png, "morph:first"), (to_last, png, "morph:last")]
+    page.sends.append((to_first, png, "morph:first"))
