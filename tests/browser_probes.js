@@ -10,10 +10,10 @@
       ![e.innerText, e.getAttribute("aria-label"), e.alt, e.querySelector("img")?.alt, ...[...(e.labels ?? [])].map((label) => label.innerText)]
         .some((name) => name?.trim()) && !e.closest("[aria-hidden=true]")).map(short);
 
-  /* Controls under 40 pixels in height or width; what belongs to a checkbox's label or a slider's row counts as its target. */
+  /* Controls under 40 pixels in height or width; what belongs to the label of a checkbox or a choice, or a slider's row counts as its target. */
   const small = () =>
     controls("button, a[href], input:not([type=file]), textarea, select").filter((e) => !e.closest(".lunaris-prose")).filter((e) => {
-      const target = e.type === "checkbox" ? e.closest("label") : e.type === "range" ? e.parentElement.parentElement : e;
+      const target = ["checkbox", "radio"].includes(e.type) ? e.closest("label") : e.type === "range" ? e.parentElement.parentElement : e;
       const { width, height } = target.getBoundingClientRect();
       return width && (width < 40 || height < 40);
     }).map(short);

@@ -140,6 +140,7 @@
     [/^Empty value$/, "Vazio"],
     [/^Clear$|^Remove Image$/, "Limpar"],
     [/^Close$/, "Fechar"],
+    [/^More tabs$/, "Mais abas"],
     [/^copy$/i, "Copiar"],
   ];
   const inOurWords = (name) => (language === "en" ? name : PORTUGUESE.reduce((text, [english, ours]) => text.replace(english, ours), name));

@@ -241,6 +241,6 @@ def _field_with_choices(key: str, elem_id: str, options: Mapping[str, str], more
 
 
 def swatches(colours: Sequence[str]) -> str:
-    """Colours as small squares in a row; of many, some."""
-    shown = colours[:: math.ceil(len(colours) / 16)]
+    """Colours as small squares in a row; of many, eight from all over the palette."""
+    shown = colours[:: math.ceil(len(colours) / 8)]
     return '<span class="lunaris-swatches">' + "".join(f'<i style="background:{colour}"></i>' for colour in shown) + "</span>"
