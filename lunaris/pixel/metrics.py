@@ -6,9 +6,10 @@ kl_nats              mean KL(q(z|x) || N(0, I)) of held-out sprites
 retrieval_r1_of_32   how often the right one of 32 sprites lies nearest to its caption; chance is 0.031
 kid                  distance of sprites drawn for the data's captions from the data (features.py); lower is better
 kid_train_captions   the same for the captions of training groups, against training sprites that were not asked for
-kid_held_out_captions   and for captions of held-out groups, whose words may be new, against held-out sprites
-kid_floor            the data against itself, halved between groups: other things drawn by the same hand. What `kid_floor_held_out`
-                     (training against held-out sprites) and `kid_floor_whole` (random halves, about 0) are floors of, their names say
+kid_held_out_captions  and for captions of held-out groups, whose words may be new, against held-out sprites
+kid_floor            the data against itself, its groups halved: other things drawn by the same hand
+kid_floor_held_out   training against held-out sprites, the floor of `kid_held_out_captions`
+kid_floor_whole      the data's random halves, about 0: the floor of `kid_train_captions`
 isolated_pixel_rate  opaque pixels unlike all four neighbours, of generated sprites; compare with the data's own rate
 faint_alpha_rate     pixels with 0 < alpha < 0.1, before they are cleaned
 quality_*            the same figure of the flow sampler, for checkpoints that have one; without the prefix it is the instant mode
