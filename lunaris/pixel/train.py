@@ -280,7 +280,7 @@ def make_card(model: LunarCore, config: PixelTrainConfig, *, source: str, data: 
         name=f"LunarisCore {side}x{side}",
         family="pixel",
         what=f"A variational autoencoder that draws {side}x{side} pixel art, {text}.{flow} {parameters / 1e6:.1f} million parameters.",
-        data=f"{len(data):,} sprites in an epoch, `{name}`.{twice}\n\n" + "\n".join(f"- {line}" for line in told),
+        data=f"{len(data):,} sprites in an epoch, repetitions counted.{twice}\n\n" + "\n".join(f"- {line}" for line in told),
         licence="mit" if procedural else "other",
         command=command_line(model.config, config, name),
         metrics={f"validation {key}": round(value, 4) for key, value in numbers.items() if math.isfinite(value)} | {"steps": steps},
