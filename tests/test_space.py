@@ -379,7 +379,7 @@ def test_the_bundle_alone_serves_the_same_bytes_as_the_library(tmp_path):
     init.write_text(init.read_text().replace(f'"{lunaris.__version__}"', '"0.0.bundled"'))  # so that the page tells whose lunaris it is
     with running(bundle) as url:
         assert b"Lunaris 0.0.bundled" in fetch(f"{url}/config")
-        gallery, *_, report = call(url, "pixel_generate", "a red potion", 3, 11, 0.7, 1.0, "")
+        gallery, _, _, report, *_ = call(url, "pixel_generate", "a red potion", 3, 11, 0.7, 1.0, "")
         pictures = [images.read_image(fetch(item["image"]["url"])) for item in gallery]
     expected = pixel.generate(pixel.load("pixel-16"), "a red potion", n=3, seed=11)
     np.testing.assert_array_equal(np.stack(pictures), expected)

@@ -9,6 +9,7 @@ import errno
 import functools
 import html
 import importlib.util
+import inspect
 import logging
 import os
 import re
@@ -291,7 +292,7 @@ def guard(blocks: "gr.Blocks") -> None:
         language = language_of(kwargs.get("request"))
         try:
             check_files(inputs)
-            return await inner(block_fn, inputs, *args, **kwargs)
+            return await inner(block_fn, _with_defaults(block_fn, inputs), *args, **kwargs)
         except gr.Error as error:
             error.print_exception = False
             raise
@@ -302,6 +303,16 @@ def guard(blocks: "gr.Blocks") -> None:
             raise as_toast(ValueError(TEXTS.say("malformed", language)), language) from None
 
     blocks.process_api = process_api
+
+
+def _with_defaults(block_fn: Any, inputs: list[Any]) -> list[Any]:
+    """The values of a call by position, those left off at its end filled in: a caller of before goes on when arguments are added."""
+    handler = getattr(block_fn, "fn", None)
+    if handler is None or len(inputs) >= len(block_fn.inputs):
+        return inputs
+    left = list(inspect.signature(handler).parameters.values())[len(inputs) : len(block_fn.inputs)]
+    known = [parameter.default for parameter in left if parameter.default is not parameter.empty]
+    return [*inputs, *known] if len(known) == len(block_fn.inputs) - len(inputs) else inputs
 
 
 class UploadError(ValueError):

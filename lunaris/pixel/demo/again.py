@@ -36,7 +36,7 @@ def pixel_replay(file: dict, model: str = "", request: gr.Request | None = None)
         raise ConfigError(f"this file was made by the {record['family']} family, not by {FAMILY}; drop it in that tab")
     if record["local"] and not model:
         raise ConfigError(f"this file was made with a folder called {record['model']!r}; load that checkpoint first, and name it as model")
-    loaded = common.model_for(model or record["model"], request)
+    loaded = common.model_for(model or record["model"], request, folders=bool(model))
     verdict = replay.compare(data, loaded.model, loaded.weights)
     return {"outcome": verdict.outcome, "notes": verdict.notes, "record": record}
 

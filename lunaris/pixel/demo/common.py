@@ -69,12 +69,15 @@ def bundled_refs() -> list[str]:
     return [name for name, folder in hub.bundled().items() if hub.load_config(folder).get("family") == FAMILY]
 
 
-def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) -> models.Loaded:
-    """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one."""
+def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False, folders: bool = True) -> models.Loaded:
+    """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one.
+
+    `folders=False` is for a ref that somebody else wrote, such as the one in a dropped file: then nobody may.
+    """
     if not isinstance(ref, str):
         raise ConfigError(f"model must be a text, got {str(ref)[:40]!r}; try '{CHECKPOINT}'")
     ref = ref.strip() or default_ref()
-    folders = ref == default_ref() or ui.serves_only_this_machine(request)
+    folders = folders and (ref == default_ref() or ui.serves_only_this_machine(request))
     if not folders and ref.startswith(("/", ".", "~")):
         raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(bundled_refs())))
     return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
