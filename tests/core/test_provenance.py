@@ -110,7 +110,7 @@ def test_equal_calls_give_equal_files():
 @pytest.mark.parametrize(
     ("ref", "name"),
     [
-        ("/home/ana/secret/my-sprites", "my-sprites"),
+        ("/srv/ana/secret/my-sprites", "my-sprites"),
         ("~/secret/my-sprites/", "my-sprites"),
         (r"C:\Users\ana\secret\my-sprites", "my-sprites"),
         ("./my-sprites", "my-sprites"),
