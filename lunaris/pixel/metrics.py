@@ -125,25 +125,30 @@ def modes(model: LunarCore) -> tuple[str, ...]:
 
 
 @torch.no_grad()
-def draw(model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str = "instant") -> Float[Tensor, "n c h w"]:
+def draw(
+    model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str = "instant", candidates: int = PixelRequest.candidates
+) -> Float[Tensor, "n c h w"]:
     """One picture per caption as the model makes it, with a visitor's settings; picture i from seed + i. Captions steer where they can.
 
     In batches, unlike `LunarCore.generate`: the flow's pictures equal those up to rounding.
     """
     usual = PixelRequest()
+    how = {"temperature": usual.temperature, "guidance": usual.guidance if mode == "instant" else 1.0}
     pictures = []
     for start in range(0, len(captions), 64):
         chunk = [" ".join(understood(model, caption).split()) for caption in captions[start : start + 64]]
-        text = None
-        if model.config.use_text:
-            silent = torch.tensor([not words for words in chunk], device=model.device)[:, None]
-            text = torch.where(silent, model.null, model.embed(chunk))
-        noise = model.noise(seed + start, len(chunk)) * usual.temperature
-        if mode == "quality":
-            sketches = model.decode_each(noise, text)
-            pictures.append(model.paint(sketches, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance))
+        if candidates > 1 and model.config.use_text:
+            drawn = [model.generate(1, words, seed=seed + start + i, candidates=candidates, **how) for i, words in enumerate(chunk)]
+            drawn = torch.cat(drawn)
         else:
-            pictures.append(model.decode_each(noise, text, usual.guidance))
+            text = None
+            if model.config.use_text:
+                silent = torch.tensor([not words for words in chunk], device=model.device)[:, None]
+                text = torch.where(silent, model.null, model.embed(chunk))
+            drawn = model.decode_each(model.noise(seed + start, len(chunk)) * how["temperature"], text, how["guidance"])
+        if mode == "quality":
+            drawn = model.paint(drawn, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance)
+        pictures.append(drawn)
     return torch.cat(pictures)
 
 
