@@ -377,7 +377,7 @@ def build_map(page: Page) -> None:
             label=TEXTS("map_prompt"),
             placeholder=TEXTS("map_prompt_hint"),
             info=TEXTS("map_prompt_info"),
-            max_lines=2,
+            max_lines=4,
             elem_id="pixel-map-prompt",
             scale=5,
         )
@@ -395,7 +395,7 @@ def build_map(page: Page) -> None:
             )
             with gr.Row():
                 closer, further, centre, whole = (
-                    gr.Button(TEXTS(name), size="sm", min_width=110) for name in ("in", "out", "centre", "whole")
+                    gr.Button(TEXTS(name), size="sm", min_width=140) for name in ("in", "out", "centre", "whole")
                 )
             image = gr.Image(visible=False, type="filepath", format="png")
             report = gr.JSON(visible=False)
