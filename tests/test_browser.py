@@ -266,14 +266,15 @@ def test_a_link_brings_the_same_sprites_to_another_browser(visit):
     page = visit()
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])
     generate(page, "a red potion")
-    with new_result(page, "#pixel-selected"):
+    expect(page.locator("#pixel-selected")).to_contain_text("1 · ", timeout=30_000)
+    with new_result(page, "#pixel-grid .caption-label"):
         page.locator("#pixel-reroll").click()
     page.locator("#pixel-copy-link").click()
-    expect(page.locator("[data-testid=toast-body]")).to_contain_text("clipboard")
+    expect(page.locator("[data-testid=toast-body]")).to_contain_text("clipboard", timeout=30_000)
     link = page.evaluate("navigator.clipboard.readText()")
     assert link.startswith(page.url)
     other = visit(path="/" + link.removeprefix(page.url))
-    expect(sprites(other)).to_have_count(16)
+    expect(sprites(other)).to_have_count(16, timeout=30_000)
     assert prompt(other).input_value() == "a red potion"
     assert captions(other) == captions(page)
     assert content(other, sprites(other).first) == content(page, sprites(page).first)
@@ -284,11 +285,12 @@ def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     generate(page, "a blue key")
     pictures = [content(page, sprites(page).nth(i)) for i in range(3)]
     generate(page, "a red potion")
+    runs = page.locator("#pixel-runs li")
+    expect(runs).to_have_count(2, timeout=30_000)
     page.reload()
     page.locator("#pixel-go").wait_for()
     unfold(page, "#pixel-history")
-    runs = page.locator("#pixel-runs li")
-    expect(runs).to_have_count(2)
+    expect(runs).to_have_count(2, timeout=30_000)
     expect(runs.first).to_contain_text("a red potion")
     with new_result(page):
         runs.nth(1).get_by_role("button", name="Use").click()
@@ -297,7 +299,7 @@ def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     with zipfile.ZipFile(io.BytesIO(download_made(page, "Download all (ZIP)"))) as bundle:
         assert len(bundle.namelist()) == 32
     runs.first.get_by_role("button", name="Delete").click()
-    expect(runs).to_have_count(1)
+    expect(runs).to_have_count(1, timeout=30_000)
 
 
 def download_made(page: Page, name: str) -> bytes:
@@ -317,7 +319,7 @@ def test_a_downloaded_sprite_is_dropped_and_proves_to_be_identical(visit, tmp_pa
     with new_result(page, "#pixel-verdict"):
         page.locator("#pixel-replay input[type=file]").set_input_files(tmp_path / "ghost.png")
     expect(page.locator("#pixel-verdict")).to_contain_text("Identical")
-    expect(prompt(page)).to_have_value("a purple ghost")
+    expect(prompt(page)).to_have_value("a purple ghost", timeout=30_000)
     assert seed_shown(page) == seed
 
 
