@@ -3,6 +3,7 @@
 import io
 import json
 import re
+import shutil
 import zipfile
 from pathlib import Path
 
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from lunaris import pixel
-from lunaris.core import images, provenance, ui
+from lunaris.core import hub, images, provenance, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel import demo, palette
 from lunaris.pixel.demo import again, common, create, history, words
@@ -311,6 +312,19 @@ def test_the_bundled_checkpoints_words_are_found_without_loading_it(monkeypatch)
 
 
 # --- the page --------------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("sampler", ["normal", "flow"])
+def test_best_quality_is_offered_by_checkpoints_that_have_it(sampler, tmp_path, monkeypatch):
+    folder = tmp_path / "copy"
+    shutil.copytree(hub.resolve("pixel-16"), folder)
+    config = json.loads((folder / "config.json").read_text())
+    config["model"]["sampler"] = sampler
+    (folder / "config.json").write_text(json.dumps(config))
+    monkeypatch.setenv("LUNARIS_MODEL", str(folder))
+    (mode,) = (block for block in demo.build_demo().blocks.values() if getattr(block, "elem_id", None) == "pixel-mode")
+    assert mode.visible is (sampler == "flow")
+    assert create.fit_to_model(str(folder), "quality", gr.Request())[0].value == ("quality" if sampler == "flow" else "instant")
 
 
 def test_a_palette_is_shown_by_its_colours_and_what_is_typed_cannot_become_markup():
