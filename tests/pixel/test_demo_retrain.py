@@ -106,7 +106,7 @@ def test_the_same_download_has_the_same_bytes(table, base, files):
 
 
 def test_a_disk_that_is_full_while_exporting_costs_the_file_and_not_the_job(table, base, files, monkeypatch):
-    token = view.pixel_retrain_start(files, steps=10, model=base, request=ANA)["job"]
+    token = view.pixel_retrain_start(files, steps=10, name="large", model=base, request=ANA)["job"]  # equal files are in the cache
     wait(token, "done")
 
     def full(*args, **kwargs):

@@ -465,7 +465,7 @@ def build(page: Page) -> None:
         begun.success(None, started, job, js="(started) => started.job", api_visibility="private"),
         stop.click(pixel_retrain_cancel, job, report, api_name="pixel_retrain_cancel", **quiet),
         again.click(pixel_retrain_resume, job, report, api_name="pixel_retrain_resume", **quiet),
-        page.demo.load(lambda token: token, kept, job, **hidden),
+        kept.change(lambda token: token, kept, job, **hidden),  # read when the view is first opened: until then it is not in the page
     ]
     for event in changed:
         event.success(ui.friendly(watch), job, view, **hidden)
