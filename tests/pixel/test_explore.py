@@ -59,7 +59,9 @@ def test_the_middle_of_four_prompts_is_their_mean(model):
 
 def test_two_prompts_turn_into_each_other_and_upwards_z_changes(model):
     for name, x in (("a red cat", -1), ("a blue key", 1)):
-        np.testing.assert_array_equal(decode_point(model, x, 0, prompt="a red cat | a blue key", seed=5), generate(model, name, n=1, seed=5))
+        np.testing.assert_array_equal(
+            decode_point(model, x, 0, prompt="a red cat | a blue key", seed=5), generate(model, name, n=1, seed=5)
+        )
     surface = plane(model, "a red cat|a blue key", seed=5)
     assert torch.equal(surface.at(0.2, 0.0)[0], surface.at(-0.8, 0.0)[0])
     assert not torch.equal(surface.at(0.2, 0.5)[0], surface.at(0.2, 0.0)[0])
