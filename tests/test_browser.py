@@ -282,6 +282,7 @@ def test_a_link_brings_the_same_sprites_to_another_browser(visit):
 
 def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     page = visit()
+    unfold(page, "#pixel-history")
     generate(page, "a blue key")
     pictures = [content(page, sprites(page).nth(i)) for i in range(3)]
     generate(page, "a red potion")

@@ -242,7 +242,7 @@ def test_a_dropped_file_is_made_again_and_fills_the_form():
 
 def test_a_dropped_file_never_chooses_a_folder_of_this_computer(tmp_path, monkeypatch, fresh_hub):
     """runs/mine has the shape of owner/name: in a file that a stranger made it means the Hub."""
-    pixel.save(pixel.load("pixel-16"), tmp_path / "runs" / "mine")
+    shutil.copytree(hub.resolve("pixel-16"), tmp_path / "runs" / "mine")
     monkeypatch.chdir(tmp_path)
     path = Path(demo.pixel_generate("a blue key", 1, 9)[0][0][0])
     record = {**provenance.read(path), "model": "runs/mine"}
