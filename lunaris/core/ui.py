@@ -174,6 +174,20 @@ _PHRASES = (
     (r" must be from (\S+) to ([^\s,;]+)", r" deve ser de \1 a \2"),
     (r"^the sheet\b", "a folha"),
     (r"^the GIF\b", "o GIF"),
+    (r"^a map takes one, two or four prompts with \| between them", "um mapa aceita uma, duas ou quatro descrições com | entre elas"),
+    (r"^expression must have from 1 to 8 terms", "a expressão deve ter de 1 a 8 termos"),
+    (
+        r"^cannot read (.*) as a term; join prompts with \+ and -, such as ",
+        r"não consigo ler \1 como termo; una descrições com + e -, como ",
+    ),
+    (r"^a weight must be above 0 and at most (\S+)", r"um peso deve ser maior que 0 e no máximo \1"),
+    (
+        r"^the first term must be added, got (.*); start with what the picture shows, such as ",
+        r"o primeiro termo deve ser somado, mas veio \1; comece pelo que a imagem mostra, como ",
+    ),
+    (r"^the terms cancel each other out, so nothing is left to draw", "os termos se anulam e não sobra nada para desenhar"),
+    (r"^a tile must be at most (\d+) pixels a side", r"um ladrilho pode ter no máximo \1 pixels por lado"),
+    (r"; make pixel art of it first", "; faça pixel art dela primeiro"),
     (r" must be one of (.*) or a list of hex colours, got ", r" deve ser um destes: \1, ou uma lista de cores hexadecimais, mas veio "),
     (r" must have from (\d+) to (\d+) different colours, got (\d+)", r" deve ter de \1 a \2 cores diferentes, mas veio com \3"),
     (
@@ -231,6 +245,50 @@ _PHRASES = (
         r" is not a readable picture \((\w+)\); use a PNG, GIF, WebP or JPEG file",
         r" não é uma imagem legível (\1); use um arquivo PNG, GIF, WebP ou JPEG",
     ),
+    (
+        r"^give at most ([\d.,]+) pictures, got ([\d.,]+); choose the best ones",
+        r"envie no máximo \1 imagens, e vieram \2; escolha as melhores",
+    ),
+    (r"^give at least (\d+) different pictures, got (\d+)", r"envie pelo menos \1 imagens diferentes, e vieram \2"),
+    (r"; add PNG files or a ZIP of them", "; acrescente arquivos PNG ou um ZIP deles"),
+    (
+        r"^you have a training waiting or running already; wait until it ends, or cancel it",
+        "você já tem um treino na fila ou em andamento; espere terminar ou pare-o",
+    ),
+    (
+        r"^(\d+) trainings are waiting, which is all this server takes; try again in a few minutes",
+        r"há \1 treinos na fila, tudo o que este servidor aceita; tente de novo em alguns minutos",
+    ),
+    (
+        r"^this server has no such training; it keeps one for (\S+) h after its last use: start a new one",
+        r"este servidor não tem esse treino; ele guarda cada um por \1 h depois do último uso: comece outro",
+    ),
+    (
+        r"^only a stopped training can be resumed, and this one is (\w+); start a new one",
+        r"só um treino parado pode continuar, e este está em \1; comece outro",
+    ),
+    (
+        r"^this training has made no model yet; wait for its end, or cancel it to get what it has so far",
+        "este treino ainda não fez um modelo; espere terminar, ou pare-o para ficar com o que há até aqui",
+    ),
+    (
+        r"^the server was restarted or ran out of memory; what was saved is still there, so resume it",
+        "o servidor reiniciou ou ficou sem memória; o que foi salvo continua lá, então dá para continuar",
+    ),
+    (
+        r"^the (\S+) minutes that one run may take are over; resume goes on from here",
+        r"acabaram os \1 minutos que um treino pode levar de uma vez; dá para continuar daqui",
+    ),
+    (
+        r": the disk of this server is full; nothing of yours was lost, try again in an hour",
+        ": o disco deste servidor está cheio; nada seu se perdeu, tente de novo em uma hora",
+    ),
+    (r"^the file was not made", "o arquivo não foi feito"),
+    (r"^the training was not started", "o treino não começou"),
+    (r" is not a readable ZIP", " não é um ZIP legível"),
+    (r" is damaged in the ZIP \(", " está danificado no ZIP ("),
+    (r" must have at most ([\d.,]+) pixels", r" pode ter no máximo \1 pixels"),
+    (r"; make it smaller", "; diminua"),
     (r", got ", ", mas veio "),
     (r"; try ", "; tente "),
     (r"^the picture\b", "a imagem"),

@@ -13,6 +13,7 @@ lazy.export(
         "model": ["Decoder", "Encoder", "LatentAdd", "LatentConcat", "LatentGating", "LunarCore", "TextEncoder", "load", "save"],
         "train": ["train"],
         "generate": ["generate", "generate_request", "interpolate", "interpolate_prompts", "save_result", "unknown_words"],
+        "explore": ["arithmetic", "decode_point", "latent_map", "reconstruct"],
         "metrics": ["evaluate"],
         "demo": ["build_demo"],
     },

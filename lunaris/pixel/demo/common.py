@@ -77,6 +77,10 @@ def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False, fo
     if not isinstance(ref, str):
         raise ConfigError(f"model must be a text, got {str(ref)[:40]!r}; try '{CHECKPOINT}'")
     ref = ref.strip() or default_ref()
+    if ref.startswith("retrained:"):
+        from lunaris.pixel.retrain import model_folder
+
+        return models.shared().get("retrained", str(model_folder(ref)), _load)  # /healthz names only what is loaded for the family itself
     folders = folders and (ref == default_ref() or ui.serves_only_this_machine(request))
     if not folders and ref.startswith(("/", ".", "~")):
         raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(bundled_refs())))
@@ -182,10 +186,11 @@ def picture_grid(label: Any, elem_id: str) -> gr.Gallery:
 FIELDS = {field.name: field for field in fields(PixelRequest)}
 
 
-def order_slider(name: str, label: Any, *, step: float, info: Any = None, **options: Any) -> gr.Slider:
-    """A slider with the range and the default of that field of `PixelRequest`."""
+def order_slider(name: str, label: Any, *, step: float, info: Any = None, value: float | None = None, **options: Any) -> gr.Slider:
+    """A slider with the range of that field of `PixelRequest`, at `value` or its default."""
     field = FIELDS[name]
-    return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info, **options)
+    start = field.default if value is None else value
+    return gr.Slider(field.metadata["ge"], field.metadata["le"], start, step=step, label=label, info=info, **options)
 
 
 def seed_field(info: Any = None) -> gr.Number:

@@ -18,6 +18,7 @@ from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
 from lunaris.pixel.request import MAX_PROMPT
 
+BEST_OF = 4  # drafts that the form starts with: a person would rather wait a moment than see a blend; a program asks for what it wants
 BACKGROUNDS = ("#ffffff", "#000000", "#203040", "#7ec8e3", "#5aa845")
 
 Answer = tuple[list[tuple[str, str]], str, str, dict, str, str]  # sprites, sheet, ZIP, report, atlas, GIF
@@ -55,7 +56,7 @@ def pixel_generate(
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
         mode: "instant", or "quality" for the flow sampler of checkpoints that have one.
         steps: Steps of the flow sampler, 2 to 32; quality mode only.
-        candidates: Drafts per sprite, 1 to 8, of which the one that fits the prompt best is kept; instant mode only.
+        candidates: Drafts per sprite, 1 to 8, of which the one that fits the prompt best is kept.
         palette: Colours to keep to: gameboy, pico8, nes, c64, or a list such as "#0f380f #9bbc0f"; empty is as drawn.
         colours: Most colours in one sprite, 2 to 64; 0 is as drawn.
         background: Colour behind the sprites, such as "#203040"; empty is transparent.
@@ -255,7 +256,7 @@ def build(page: Page) -> None:
             with gr.Accordion(TEXTS("tuning"), open=False, elem_id="pixel-tuning"):
                 form["temperature"], form["guidance"] = common.tuning_sliders()
                 form["candidates"] = common.order_slider(
-                    "candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"), elem_classes="lunaris-instant"
+                    "candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"), value=BEST_OF
                 )
                 form["steps"] = common.order_slider(
                     "steps", TEXTS("flow_steps"), step=1, info=TEXTS("flow_steps_info"), elem_classes="lunaris-quality"
