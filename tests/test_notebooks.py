@@ -42,7 +42,11 @@ def test_the_solution_of_the_pixel_exercise_is_what_candidates_draws():
     model = prepare(config, settings, load_source("procedural:heart,star", side=config.side, n=64)).eval()
     names = {"model": model, "torch": torch}
     exec(compile(solution, "solution", "exec"), names)
-    with torch.no_grad():
-        mine = from_model(names["best_of"]("a red heart", 4, seed=11))
-    library = [pixel.generate(model, "a red heart", n=1, seed=11, temperature=0.5, candidates=drafts) for drafts in (4, 1)]
-    assert (mine == library[0]).all() and (mine != library[1]).any()  # not just the first draft
+    order = {"n": 1, "temperature": 2.0}  # far apart, since a model without training draws nearly the same for any latent
+    first_kept = []
+    for seed in range(11, 19):
+        with torch.no_grad():
+            mine = from_model(names["best_of"]("a red heart", 4, seed=seed, temperature=2.0))
+        assert (mine == pixel.generate(model, "a red heart", seed=seed, candidates=4, **order)).all()
+        first_kept.append((mine == pixel.generate(model, "a red heart", seed=seed, **order)).all())
+    assert not all(first_kept)  # else a reader who returns the first draft would pass
