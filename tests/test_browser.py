@@ -138,7 +138,7 @@ def test_typing_and_clicking_draws_what_the_library_draws(visit):
     page = visit()
     generate(page, "a red potion")
     expect(sprites(page)).to_have_count(16)
-    expected = pixel.generate(pixel.load("pixel-16"), "a red potion", n=16, seed=seed_shown(page), candidates=4)
+    expected = pixel.generate(pixel.load("pixel-16"), "a red potion", n=16, seed=seed_shown(page))
     np.testing.assert_array_equal([images.read_image(content(page, sprites(page).nth(i))) for i in range(16)], expected)
     assert page.locator("#pixel-grid .caption-label").nth(3).inner_text() == f"4 · {seed_shown(page) + 3}"
 

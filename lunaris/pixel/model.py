@@ -12,6 +12,7 @@ Pictures in the model are in [0, 1]; with four channels RGB is premultiplied by 
 """
 
 import dataclasses
+import hashlib
 import json
 import math
 from collections.abc import Callable
@@ -26,7 +27,6 @@ from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
 from lunaris.pixel.flow import FlowUNet, sample
 
-FLOW_SEEDS = 2**40  # added to a seed, so that the flow's noise shares no number with any seed's latent
 UNLIKELY = 1e-8  # no probability is less: it bounds the cost of one surprising pixel
 CLOSE_CALL = 1e-3  # difference of two log-probabilities under which a batch's rounding could decide; it stays under 1e-4
 
@@ -519,7 +519,7 @@ class LunarCore(nn.Module):
         tokens, mask = (part.to(self.device) for part in self.tokenizer.batch(prompts, self.config.text_encoder_config.max_length))
         said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)[:, None]
         meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
-        noise = self._seeded(seed + FLOW_SEEDS, len(sketches), sketches.shape[1:])
+        noise = torch.cat([self._seeded(flow_seed(seed + i), 1, sketches.shape[1:]) for i in range(len(sketches))])
         return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance)
 
     def match(self, pictures: Float[Tensor, "b c h w"], text: Float[Tensor, "1 l"]) -> Float[Tensor, "b"]:
@@ -584,6 +584,14 @@ class LunarCore(nn.Module):
         z = self.noise(seed) * temperature
         path = interpolation(first[0], last[0], steps, slerp=slerp)
         return self.decode_each(z.expand(steps, -1), path, guidance)
+
+
+def flow_seed(seed: int) -> int:
+    """The seed of the flow's noise for a picture's seed: another one, since its first numbers would else be the picture's latent.
+
+    Hashed, not shifted: torch's generator reads 32 bits of a seed, so seed + 2**40 is the seed itself to it.
+    """
+    return int.from_bytes(hashlib.blake2b(f"flow {seed}".encode(), digest_size=4).digest(), "little")
 
 
 def interpolation(first: Float[Tensor, "l"], last: Float[Tensor, "l"], steps: int, *, slerp: bool = False) -> Float[Tensor, "n l"]:

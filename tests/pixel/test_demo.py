@@ -172,7 +172,7 @@ def test_a_morph_between_pictures_takes_pictures_of_any_size(uploads, tmp_path):
         (lambda: demo.pixel_generate("a", colours=1), "colours must be 0 (as drawn) or 2 to 64, got 1"),
         (lambda: demo.pixel_generate("a", background="red"), "background must be a colour of six hex digits, got 'red'; try '#203040'"),
         (lambda: demo.pixel_generate("a", mode="best"), "mode must be one of"),
-        (lambda: demo.pixel_generate("a", mode="quality"), "this checkpoint has no flow, so quality mode is not possible"),
+        (lambda: demo.pixel_generate("a", mode="quality"), "this checkpoint has no flow for quality mode"),
         (lambda: demo.pixel_generate("a", candidates=9), "candidates must be a whole number from 1 to 8, got 9"),
         (lambda: demo.pixel_generate("a", n=4, cells="5:1"), "cells must name cells from 1 to 4, got 5; try '1:1'"),
         (lambda: demo.pixel_generate("a", cells="five:1"), "cells must be at most 64 pairs of cell:seed, got 'five:1'; try '3:91823 7:12'"),

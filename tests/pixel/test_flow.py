@@ -181,7 +181,10 @@ def test_a_new_flow_starts_as_if_there_were_no_sketch():
 
 
 def test_quality_mode_paints_over_the_instant_sprite_of_the_same_seed(trained, monkeypatch):
-    """The sketch is what instant mode draws for this prompt, seed and variety; the flow's noise shares no number with its latent."""
+    """The sketch is what instant mode draws for this prompt, seed and variety; the flow's noise shares no number with its latent.
+
+    With a seed moved by 2**40 it did: torch's generator reads 32 bits of a seed.
+    """
     from lunaris.pixel import model as module
 
     model = load(trained[1])

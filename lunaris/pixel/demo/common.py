@@ -186,11 +186,10 @@ def picture_grid(label: Any, elem_id: str) -> gr.Gallery:
 FIELDS = {field.name: field for field in fields(PixelRequest)}
 
 
-def order_slider(name: str, label: Any, *, step: float, info: Any = None, value: float | None = None, **options: Any) -> gr.Slider:
-    """A slider with the range of that field of `PixelRequest`, at `value` or its default."""
+def order_slider(name: str, label: Any, *, step: float, info: Any = None, **options: Any) -> gr.Slider:
+    """A slider with the range and the default of that field of `PixelRequest`: calls by name take their defaults from here."""
     field = FIELDS[name]
-    start = field.default if value is None else value
-    return gr.Slider(field.metadata["ge"], field.metadata["le"], start, step=step, label=label, info=info, **options)
+    return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info, **options)
 
 
 def seed_field(info: Any = None) -> gr.Number:

@@ -18,7 +18,6 @@ from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
 from lunaris.pixel.request import MAX_PROMPT
 
-BEST_OF = 4  # drafts that the form starts with: a person would rather wait a moment than see a blend; a program asks for what it wants
 BACKGROUNDS = ("#ffffff", "#000000", "#203040", "#7ec8e3", "#5aa845")
 
 Answer = tuple[list[tuple[str, str]], str, str, dict, str, str]  # sprites, sheet, ZIP, report, atlas, GIF
@@ -255,9 +254,7 @@ def build(page: Page) -> None:
                 form["background"] = common.background_field("pixel-background", BACKGROUNDS)
             with gr.Accordion(TEXTS("tuning"), open=False, elem_id="pixel-tuning"):
                 form["temperature"], form["guidance"] = common.tuning_sliders()
-                form["candidates"] = common.order_slider(
-                    "candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"), value=BEST_OF
-                )
+                form["candidates"] = common.order_slider("candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"))
                 form["steps"] = common.order_slider(
                     "steps", TEXTS("flow_steps"), step=1, info=TEXTS("flow_steps_info"), elem_classes="lunaris-quality"
                 )
