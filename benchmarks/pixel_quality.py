@@ -47,7 +47,6 @@ COPY = 0.5  # nearer than this to a training sprite is a copy: one pixel between
 EXACT = "donot_use_mm_for_euclid_dist"  # the quick way gives a copy a distance of 0.2
 KID_GOALS = {"training captions": (0.02, 0.01), "held-out captions": (0.25, 0.15)}  # at most, aim
 R1_GOALS = {"sprites_icons16": (0.25, 0.35), "sprites_crawl32": (0.33, 0.45)}  # at least, aim
-BEST_OF = {"instant": 1, "quality": 4}  # drafts per sprite: the quickest answer, and what the tab does for its best
 PROMPT_GOALS = {"seen": (0.95, 0.98), "unseen": (0.85, 0.92)}
 
 
@@ -72,7 +71,7 @@ class Source:
 # --- who draws --------------------------------------------------------------------------------------------------------------------
 
 
-def model_system(model, mode: str, name: str, candidates: int = 1) -> System:
+def model_system(model, mode: str, name: str, candidates: int = 0) -> System:
     def draw(captions: Sequence[str], seed: int) -> torch.Tensor:
         return metrics.draw(model, captions, seed=seed, mode=mode, candidates=candidates)
 
@@ -339,7 +338,7 @@ def main() -> None:
     model = pixel.load(args.model)
     side = model.config.side
     seeds, n, prompts = ([1], 48, 48) if args.quick else ([1, 2, 3], metrics.KID_SAMPLES, 192)
-    ours = [model_system(model, mode, f"ours ({mode})", BEST_OF[mode]) for mode in metrics.modes(model)]
+    ours = [model_system(model, mode, f"ours ({mode})") for mode in metrics.modes(model)]
     picked = model_system(model, "instant", "ours (best of 8)", 8)
     sources = load_sources(args.data, side, 600 if args.quick else 4000)
 

@@ -37,7 +37,7 @@ def generate_request(model: LunarCore, request: PixelRequest, on_picture: Callab
         guidance=request.guidance,
         mode=request.mode,
         steps=request.steps,
-        candidates=request.candidates,
+        candidates=request.drafts,
         on_picture=on_picture,
     )
     return finish(from_model(pictures), palette=request.palette, colours=request.colours, background=request.background)

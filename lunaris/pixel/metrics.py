@@ -126,19 +126,19 @@ def modes(model: LunarCore) -> tuple[str, ...]:
 
 @torch.no_grad()
 def draw(
-    model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str = "instant", candidates: int = PixelRequest.candidates
+    model: LunarCore, captions: Sequence[str], *, seed: int = 0, mode: str = "instant", candidates: int = 0
 ) -> Float[Tensor, "n c h w"]:
     """One picture per caption as the model makes it, with a visitor's settings; picture i from seed + i. Captions steer where they can.
 
     In batches, unlike `LunarCore.generate`: the flow's pictures equal those up to rounding.
     """
-    usual = PixelRequest()
+    usual = PixelRequest(mode=mode, candidates=candidates)
     how = {"temperature": usual.temperature, "guidance": usual.guidance if mode == "instant" else 1.0}
     pictures = []
     for start in range(0, len(captions), 64):
         chunk = [" ".join(understood(model, caption).split()) for caption in captions[start : start + 64]]
-        if candidates > 1 and model.config.use_text:
-            drawn = [model.generate(1, words, seed=seed + start + i, candidates=candidates, **how) for i, words in enumerate(chunk)]
+        if usual.drafts > 1 and model.config.use_text:
+            drawn = [model.generate(1, words, seed=seed + start + i, candidates=usual.drafts, **how) for i, words in enumerate(chunk)]
             drawn = torch.cat(drawn)
         else:
             text = None

@@ -21,10 +21,17 @@ class PixelRequest(BaseConfig):
 
     mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
     steps: int = option(8, "steps of the flow sampler in quality mode", ge=2, le=32)
-    candidates: int = option(1, "drafts per sprite, of which the one that fits the prompt best is kept", ge=1, le=8)
+    candidates: int = option(
+        0, "drafts per sprite, of which the one that fits the prompt best is kept; 0 = as the mode needs: 1 instant, 4 quality", ge=0, le=8
+    )
     palette: str = option("", "colours to keep to: gameboy, pico8, nes, c64 or a list such as '#0f380f #306230'; empty = as drawn")
     colours: int = option(0, "most colours in one sprite, 2 to 64; 0 = as drawn", ge=0, le=64)
     background: str = option("", "colour behind the sprite, such as '#203040'; empty = transparent")
+
+    @property
+    def drafts(self) -> int:
+        """How many drafts this order means. The flow paints what the sketch shows, so there a good sketch is worth the wait."""
+        return self.candidates or (4 if self.mode == "quality" else 1)
 
     def check(self) -> None:
         if self.colours == 1:

@@ -191,7 +191,9 @@ def test_quality_mode_paints_over_the_instant_sprite_of_the_same_seed(trained, m
     seen = []
     monkeypatch.setattr(module, "sample", lambda net, noise, *rest, **how: seen.append((noise, rest[3])) or (rest[3] + 1) / 2)
     order = {"n": 3, "seed": 11, "temperature": 0.5}
-    assert np.array_equal(generate(model, "a blue key", mode="quality", **order), generate(model, "a blue key", **order))
+    quality = {"mode": "quality", **order}
+    assert np.array_equal(generate(model, "a blue key", candidates=1, **quality), generate(model, "a blue key", **order))
+    assert np.array_equal(generate(model, "a blue key", **quality), generate(model, "a blue key", candidates=4, **order))
     latents = {float(number) for number in model.noise(11, 3).flatten()}
     shared = latents & {float(number) for noise, _ in seen for number in noise.flatten()}
     assert len(shared) <= 2  # of 48; two draws of 32-bit numbers may meet by chance
@@ -218,7 +220,7 @@ def test_stage_and_sampler_must_agree(tmp_path):
     assert not (tmp_path / "x").exists()
 
 
-@pytest.mark.parametrize(("field", "value"), [("mode", "best"), ("steps", 1), ("steps", 33), ("candidates", 0), ("candidates", 9)])
+@pytest.mark.parametrize(("field", "value"), [("mode", "best"), ("steps", 1), ("steps", 33), ("candidates", -1), ("candidates", 9)])
 def test_orders_outside_the_range_are_refused(field, value):
     with pytest.raises(ConfigError, match=field):
         PixelRequest.from_dict({field: value})

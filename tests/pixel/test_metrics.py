@@ -143,7 +143,7 @@ def test_the_flow_is_measured_on_what_a_visitor_gets_up_to_rounding():
 def usual(mode: str) -> dict:
     """The settings that a visitor changes nothing of; whoever changes a default changes what is to be measured."""
     request = PixelRequest(mode=mode)
-    return {name: getattr(request, name) for name in ("temperature", "guidance", "mode", "steps", "candidates")}
+    return {name: getattr(request, name) for name in ("temperature", "guidance", "mode", "steps")} | {"candidates": request.drafts}
 
 
 # --- distances ----------------------------------------------------------------------------------------------------------------------
