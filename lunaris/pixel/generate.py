@@ -1,7 +1,6 @@
 """The seeded inference of LunarisCore: what the tab, REST, MCP, the command line and notebooks call. Same order, same bytes."""
 
 import re
-import unicodedata
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,7 +10,7 @@ import numpy as np
 from lunaris.core import provenance
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model
 from lunaris.pixel import palette as palettes
-from lunaris.pixel.glossary import to_english
+from lunaris.pixel.glossary import fold, to_english
 from lunaris.pixel.model import LunarCore
 from lunaris.pixel.request import PixelOutput, PixelRequest
 
@@ -102,12 +101,8 @@ def _check_steps(steps: int) -> None:
 
 def unknown_words(model: LunarCore, prompt: str) -> list[str]:
     """The words of a prompt that training never saw: they steer little or nothing. Accents and case do not matter."""
-    known = {_plain(word) for word in model.words}
-    return [word for word in re.findall(r"\w+", understood(model, prompt)) if _plain(word) not in known]
-
-
-def _plain(word: str) -> str:
-    return "".join(char for char in unicodedata.normalize("NFKD", word.lower()) if not unicodedata.combining(char))
+    known = {fold(word) for word in model.words}
+    return [word for word in re.findall(r"\w+", understood(model, prompt)) if fold(word) not in known]
 
 
 def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None = None, record: Mapping[str, Any] | None = None) -> Path:

@@ -196,7 +196,7 @@ class SlotHead(PaletteHead):
     def log_p(
         self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"], colours: Int[Tensor, "b h w"]
     ) -> Float[Tensor, "b h w"]:
-        """As `scores` gives it, without working out the colours that were not asked for: training is twice as fast."""
+        """As `scores` gives it, without working out the colours that were not asked for: training needs no others."""
         pixel = F.log_softmax(features, 1).flatten(2)  # (b, s, h·w)
         colour = F.log_softmax(self._logits(self.colour(latent).unflatten(1, (self.slots, -1))), -1)  # (b, s, p)
         chosen = colour.gather(-1, colours.flatten(1)[:, None].expand(-1, self.slots, -1))  # (b, s, h·w)
