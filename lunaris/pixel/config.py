@@ -67,6 +67,18 @@ class FlowConfig(BaseConfig):
 
 
 @dataclass(frozen=True)
+class MatcherConfig(BaseConfig):
+    """The networks that compare pictures with prompts (matcher.py); built when `ranking` is matcher."""
+
+    filters: tuple[int, ...] = option((32, 64, 128, 192), "channels at full size and at each half of it", ge=8, le=2048)
+    dim: int = option(192, "width of the compared vectors and of a word", ge=8, le=2048)
+
+    def check(self) -> None:
+        if not self.filters or any(width % 8 for width in self.filters):
+            raise ConfigError(f"matcher filters must be multiples of 8, at least one, got {list(self.filters)}; try [32, 64, 128, 192]")
+
+
+@dataclass(frozen=True)
 class PixelConfig(BaseConfig):
     """The model. Pictures are (height, width, channels) with 3 (RGB) or 4 (RGBA) channels and values in [0, 1]."""
 
@@ -88,10 +100,16 @@ class PixelConfig(BaseConfig):
         "normal", "normal (pictures come from the VAE alone) or flow (a second network in pixel space draws the best quality)"
     )
     flow: FlowConfig = option(FlowConfig(), "the flow's network")
+    ranking: Literal["latent", "matcher"] = option(
+        "latent", "how drafts are compared with the prompt: latent (the VAE's own alignment) or matcher (two networks trained for it)"
+    )
+    matcher: MatcherConfig = option(MatcherConfig(), "the matcher's networks")
     norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
     upsample: Literal["transpose", "resize"] = option(
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"
     )
+
+    patch: int = option(1, "side of the squares of pixels that the decoder draws at once: 1, or 2 for the larger pictures", ge=1, le=2)
 
     def check(self) -> None:
         height, width, channels = self.input_shape
@@ -111,6 +129,8 @@ class PixelConfig(BaseConfig):
             smallest = self.flow.patch * 2 ** (len(self.flow.filters) - 1)
             if height % smallest:
                 raise ConfigError(f"flow patch and sizes must divide the side {height}, got {smallest}; try patch 1 and three filters")
+        if self.ranking == "matcher" and not self.use_text:
+            raise ConfigError("ranking 'matcher' needs use_text true: it compares pictures with prompts; set use_text: true")
 
     @property
     def side(self) -> int:
@@ -173,8 +193,8 @@ class PixelTrainConfig(training.TrainConfig):
     num_epochs: int = option(100, "passes over the training data", ge=1)
     save_interval: int = option(5, "epochs between checkpoints", ge=1)
     eval_interval: int = option(1, "epochs between evaluations", ge=1)
-    stage: Literal["vae", "flow"] = option(
-        "vae", "what is trained: vae, or flow (the quality sampler, added to the checkpoint that init_from names)"
+    stage: Literal["vae", "flow", "matcher"] = option(
+        "vae", "what is trained: vae, or added to the checkpoint that init_from names: flow (the quality sampler) or matcher (the ranking)"
     )
     sprites: int = option(20_000, "sprites of the procedural source", ge=8, le=1_000_000)
     bilingual: bool = option(False, "give pictures with an English caption a Portuguese one as well, where the lexicon has the words")
@@ -196,8 +216,8 @@ class PixelTrainConfig(training.TrainConfig):
         super().check()
         if self.freeze and not self.init_from:
             raise ConfigError("freeze needs init_from, the checkpoint whose picture weights stay as they are; try init_from: pixel-16")
-        if self.stage == "flow" and not self.init_from:
-            raise ConfigError("stage 'flow' needs init_from, the checkpoint that gets the sampler; train one with stage 'vae' first")
+        if self.stage != "vae" and not self.init_from:
+            raise ConfigError(f"stage {self.stage!r} needs init_from, the checkpoint that it is added to; train one with stage 'vae' first")
 
     @classmethod
     def tiny(cls) -> "PixelTrainConfig":

@@ -26,7 +26,6 @@ from typing import Any
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -99,7 +98,7 @@ def faint_alpha_rate(pictures: Float[Tensor, "n c h w"]) -> float:
 
 @torch.no_grad()
 def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
-    """Share of captions whose own sprite is the nearest (cosine, text vector to latent mean) of `of` sprites with distinct captions.
+    """Share of captions whose own sprite is the nearest (`LunarCore.match`) of `of` sprites with distinct captions.
 
     Raises Unmeasured when the model reads no text or the data has fewer than `of` distinct captions. Chance is 1 / of.
     """
@@ -110,12 +109,12 @@ def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int 
         raise Unmeasured(f"it needs {of} distinct captions, and there are {len(first)}")
     rows = sorted(first.values())
     part = data.take(rows)
-    image = F.normalize(_in_chunks(model.encode, to_model(part.images, model.config.channels).to(model.device))[0], dim=-1)
-    text = F.normalize(model.embed(list(part.captions)), dim=-1)
+    pictures = to_model(part.images, model.config.channels).to(model.device)
+    fit = _in_chunks(lambda chunk: model.match(chunk, list(part.captions)), pictures)  # (pictures, captions)
     rng, hits = np.random.default_rng(seed), 0
     for _ in range(draws):
         chosen = rng.choice(len(rows), of, replace=False)
-        hits += int(((text[chosen] @ image[chosen].T).argmax(1) == torch.arange(of, device=image.device)).sum())
+        hits += int((fit[chosen][:, chosen].argmax(0) == torch.arange(of, device=fit.device)).sum())
     return hits / (draws * of)
 
 

@@ -26,6 +26,7 @@ from torch import Tensor, nn
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
 from lunaris.pixel.flow import FlowUNet, sample
+from lunaris.pixel.matcher import Matcher
 
 UNLIKELY = 1e-8  # no probability is less: it bounds the cost of one surprising pixel
 CLOSE_CALL = 1e-3  # difference of two log-probabilities under which a batch's rounding could decide; it stays under 1e-4
@@ -70,7 +71,8 @@ class Decoder(nn.Module):
     """Latents to features of the picture's size (PX-04): dense to a small grid, then one doubling + norm + ReLU per filter.
 
     The grid starts at side / 2^doublings (PX-05: 2x2 for 16x16), so the output has the asked size for 8, 16, 32 and 64. The last
-    convolution gives `output_shape[2]` channels without an activation: the head turns them into a picture.
+    convolution gives `output_shape[2]` channels without an activation: the head turns them into a picture. With `patch` 2 it gives
+    squares of 2x2 pixels instead (Shi et al. 2016, "sub-pixel convolution"): the dear stages work at half the side.
     """
 
     def __init__(
@@ -80,9 +82,11 @@ class Decoder(nn.Module):
         filters: tuple[int, ...],
         norm: str = "batch",
         upsample: str = "transpose",
+        patch: int = 1,
     ):
         super().__init__()
-        side, _, channels = output_shape
+        self.patch = patch
+        side, channels = output_shape[0] // patch, output_shape[2] * patch**2
         doubled = halvings(side, len(filters) - 1)
         self.grid = side // 2**doubled
         self.width = filters[0]
@@ -100,7 +104,7 @@ class Decoder(nn.Module):
 
     def forward(self, latent: Float[Tensor, "b l"]) -> Float[Tensor, "b c h w"]:
         start = F.relu(self.dense(latent)).unflatten(1, (self.width, self.grid, self.grid))
-        return self.stages(start)
+        return F.pixel_shuffle(self.stages(start), self.patch)
 
 
 # --- heads: how features become a picture -----------------------------------------------------------------------------------------
@@ -369,13 +373,15 @@ class LunarCore(nn.Module):
         self.head = HEADS[config.head](config)
         output_shape = (config.side, config.side, self.head.channels)
         self.encoder = Encoder(config.latent_dim, config.filters, config.input_shape, config.norm)
-        self.decoder = Decoder(config.latent_dim, output_shape, config.filters[::-1], config.norm, config.upsample)
+        self.decoder = Decoder(config.latent_dim, output_shape, config.filters[::-1], config.norm, config.upsample, config.patch)
         if config.use_text:
             self.text_encoder = make_text_encoder(config.text_encoder_config, config.latent_dim)
             self.fusion = FUSIONS[config.latent_fusion.type](config.latent_dim)
             self.null = nn.Parameter(torch.zeros(config.latent_dim))
         if config.sampler == "flow":
             self.flow = FlowUNet(config)
+        if config.ranking == "matcher":
+            self.matcher = Matcher(config)
         if config.use_text and config.text_gate:
             self.text_gate = nn.Linear(config.latent_dim, config.latent_dim)
             nn.init.constant_(self.text_gate.bias, -1.0)  # mostly closed: the prompt has to do the work from the first step
@@ -433,8 +439,12 @@ class LunarCore(nn.Module):
         """Text vectors. Raises ValueError for a model without text."""
         if not self.config.use_text or self.tokenizer is None:
             raise ValueError("this checkpoint was trained without text, so it takes no prompt; leave the prompt empty or load another one")
+        return self.text_encoder(*self.tokens(prompts))
+
+    def tokens(self, prompts: list[str]) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
+        """The prompts' token ids and which of them are real, on the model's device."""
         tokens, mask = self.tokenizer.batch(prompts, self.config.text_encoder_config.max_length)
-        return self.text_encoder(tokens.to(self.device), mask.to(self.device))
+        return tokens.to(self.device), mask.to(self.device)
 
     # what it is for
 
@@ -471,34 +481,34 @@ class LunarCore(nn.Module):
         mode        "instant": one pass of the VAE's decoder; "quality": the flow, if the checkpoint has one, paints over that in `steps`
         temperature spread of the latents; the flow always starts from its full noise
         guidance    strength of the prompt, in quality mode of prompt and sketch
-        candidates  drafts per picture, of which the encoder finds the one nearest to the prompt; 1 for an empty prompt
+        candidates  drafts per picture, of which the one that fits the prompt best is kept; 1 for an empty prompt
         on_picture  called with the number of pictures that are done
         """
         words = " ".join((prompt or "").split())  # a trailing space is no other prompt
-        text = self.embed([words]) if words else None
         tell = on_picture or (lambda done: None)
         if mode == "quality":
             if self.config.sampler != "flow":
                 raise ValueError("this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint")
-            sketches = self._sketch(batch_size, text, seed, temperature, 1.0, candidates)
+            sketches = self._sketch(batch_size, words, seed, temperature, 1.0, candidates)
             pictures = []  # one at a time: in a batch the CPU sums in another order, and every step would carry the difference further
             for i in range(batch_size):
                 pictures.append(self.paint(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))
                 tell(i + 1)
             return torch.cat(pictures)
-        return self._sketch(batch_size, text, seed, temperature, guidance, candidates, tell)
+        return self._sketch(batch_size, words, seed, temperature, guidance, candidates, tell)
 
     def _sketch(
         self,
         batch_size: int,
-        text: Float[Tensor, "1 l"] | None,
+        words: str,
         seed: int,
         temperature: float,
         guidance: float,
         candidates: int,
         tell: Callable[[int], None] = lambda done: None,
     ) -> Float[Tensor, "b c h w"]:
-        """The VAE's sprites; of several candidates the one that the encoder finds nearest to the prompt."""
+        """The VAE's sprites; of several candidates the one that fits the prompt best."""
+        text = self.embed([words]) if words else None
         if candidates == 1 or text is None:
             pictures = self.decode_each(self.noise(seed, batch_size) * temperature, text, guidance)
             tell(batch_size)
@@ -507,7 +517,7 @@ class LunarCore(nn.Module):
         for i in range(batch_size):
             z = torch.cat([self.noise(seed + i, draft=draft) for draft in range(candidates)]) * temperature
             drafts = self.decode_each(z, text, guidance)
-            chosen.append(drafts[self.match(drafts, text).argmax()])
+            chosen.append(drafts[self.match(drafts, [words]).argmax()])
             tell(i + 1)
         return torch.stack(chosen)
 
@@ -516,15 +526,19 @@ class LunarCore(nn.Module):
         self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 8, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
         """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding."""
-        tokens, mask = (part.to(self.device) for part in self.tokenizer.batch(prompts, self.config.text_encoder_config.max_length))
+        tokens, mask = self.tokens(prompts)
         said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)[:, None]
         meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
         noise = torch.cat([self._seeded(flow_seed(seed + i), 1, sketches.shape[1:]) for i in range(len(sketches))])
         return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance)
 
-    def match(self, pictures: Float[Tensor, "b c h w"], text: Float[Tensor, "1 l"]) -> Float[Tensor, "b"]:
-        """How well pictures fit a text vector: the cosine that the alignment term of training raises, -1 to 1."""
-        return F.cosine_similarity(self.encode(pictures)[0], text)
+    @torch.no_grad()
+    def match(self, pictures: Float[Tensor, "b c h w"], prompts: list[str]) -> Float[Tensor, "b p"]:
+        """How well each picture fits each prompt, -1 to 1: a cosine of the matcher's vectors, or without a matcher of the VAE's own."""
+        if self.config.ranking == "matcher":
+            tokens, mask = self.tokens(prompts)
+            return self.matcher.picture(pictures) @ self.matcher.words(tokens, mask).T
+        return F.normalize(self.encode(pictures)[0], dim=-1) @ F.normalize(self.embed(prompts), dim=-1).T
 
     def decode_each(
         self, z: Float[Tensor, "b l"], text: Float[Tensor, "_ l"] | None = None, guidance: float = 1.0

@@ -387,7 +387,7 @@ def settings_for(config: PixelConfig, settings: dict[str, Any]) -> PixelTrainCon
 
 def adapted(base: LunarCore, data: SpriteSet, *, seed: int = 0) -> LunarCore:
     """A copy of `base` that can draw the colours of `data` and knows its words; every weight is still that of `base`."""
-    model = LunarCore.from_config(base.config.replace(sampler="normal"))
+    model = LunarCore.from_config(base.config.replace(sampler="normal", ranking="latent"))
     start_from(model, base)
     model.words = {**base.words, **count_words(data.captions)} if base.config.use_text else {}
     if isinstance(model.head, PaletteHead):

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 import lunaris
@@ -29,6 +29,7 @@ from lunaris.core.training import Loss, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source, mixture
 from lunaris.pixel.flow import flow_loss
+from lunaris.pixel.matcher import contrast, shifted
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, load, save
 
@@ -41,22 +42,20 @@ def kl_per_dimension(mean: Float[Tensor, "b l"], logvar: Float[Tensor, "b l"]) -
 
 
 def infonce(image: Float[Tensor, "b l"], text: Float[Tensor, "b l"], same: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
-    """Symmetric InfoNCE (van den Oord et al. 2018) between picture i and caption i at temperature 0.1.
+    """`contrast` between picture i and caption i, cosines at temperature 0.1."""
+    return contrast(F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T / 0.1, same)
 
-    `same` marks pairs with equal captions; they are no negatives of each other.
-    """
-    logits = F.normalize(image, dim=-1) @ F.normalize(text, dim=-1).T / 0.1  # (b, b)
-    own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
-    logits = logits.masked_fill(same & ~own, -torch.inf)
-    target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+
+def equal_captions(tokens: Int[Tensor, "b t"]) -> Bool[Tensor, "b b"]:
+    """Which rows of a batch say the same."""
+    return (tokens[:, None] == tokens[None]).all(-1)
 
 
 def align(config: PixelTrainConfig, mean: Float[Tensor, "b l"], text: Float[Tensor, "b l"], tokens: Tensor) -> Float[Tensor, ""]:
     """The alignment term: InfoNCE, or 1 - cosine."""
     if config.alignment == "cosine":
         return 1 - F.cosine_similarity(mean, text).mean()
-    return infonce(mean, text, (tokens[:, None] == tokens[None]).all(-1))
+    return infonce(mean, text, equal_captions(tokens))
 
 
 def kl_weight(config: PixelTrainConfig, step: int) -> float:
@@ -66,7 +65,8 @@ def kl_weight(config: PixelTrainConfig, step: int) -> float:
 
 
 def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor], int], Loss]:
-    """The loss that `fit` calls, with its parts for the log: nats per sprite, or with stage flow the squared error of the velocity."""
+    """The loss of the run's stage, as `fit` calls it: nats per sprite with its parts for the log; for a flow the squared error of the
+    velocity; for a matcher nats per pair."""
 
     def flow(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         n, device = len(batch["images"]), batch["images"].device
@@ -96,7 +96,15 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
             parts["loss/align"] = alignment
         return Loss(total=total, weight=len(images), parts=parts)
 
-    return flow if config.stage == "flow" else loss
+    def match(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
+        return Loss(total=matcher_part(model, batch, shifted(batch["images"])), weight=len(batch["images"]))
+
+    return {"vae": loss, "flow": flow, "matcher": match}[config.stage]
+
+
+def matcher_part(model: LunarCore, batch: dict[str, Tensor], images: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
+    """The matcher's loss on a batch whose pictures may have been moved."""
+    return contrast(model.matcher(images, batch["tokens"], batch["mask"]), equal_captions(batch["tokens"]))
 
 
 def flow_part(
@@ -133,11 +141,7 @@ def train(
     usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
     """
     out = Path(out)
-    if (config.sampler == "flow") != (train_config.stage == "flow"):
-        raise ConfigError(
-            f"sampler {config.sampler!r} does not go with stage {train_config.stage!r}; train sampler 'normal' with stage 'vae', then "
-            "sampler 'flow' with stage 'flow' and init_from"
-        )
+    check_stage(config, train_config)
     data = load_source(
         source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed, bilingual=train_config.bilingual
     )
@@ -169,15 +173,36 @@ def train(
 
 
 def measure(model: LunarCore, held: SpriteSet, config: PixelTrainConfig) -> dict[str, float]:
-    """The figures of an evaluation: the reconstructions', or with stage flow the loss on held-out sprites with the same noise each time."""
+    """The figures of an evaluation: the reconstructions', or the loss of the flow (with the same noise each time) or the matcher on held-out
+    sprites."""
     if config.stage == "vae":
         return reconstruction_metrics(model, held)
     with torch.no_grad(), generators_put_back(model.device):
         torch.manual_seed(0)
         batch = Batches(held, min(512, len(held)), model.config, model.tokenizer)(0, 1)
         batch = {name: part.to(model.device) for name, part in batch.items()}
+        if config.stage == "matcher":
+            return {"matcher_loss": float(matcher_part(model, batch, batch["images"]))}
         everyone = torch.ones(len(batch["images"]), 1, dtype=torch.bool, device=model.device)
         return {"flow_loss": float(flow_part(model, batch, everyone, everyone))}
+
+
+def added_parts(config: PixelConfig) -> set[str]:
+    """What a model has beside its VAE; a stage of training each."""
+    return {name for name, wanted in (("flow", config.sampler == "flow"), ("matcher", config.ranking == "matcher")) if wanted}
+
+
+def check_stage(config: PixelConfig, train_config: PixelTrainConfig) -> None:
+    """A stage trains one part; what else the model has beside its VAE must come from init_from."""
+    stage, parts = train_config.stage, added_parts(config)
+    if stage == "vae" and parts:
+        raise ConfigError(
+            f"stage 'vae' trains sampler 'normal' and ranking 'latent', got {config.sampler!r} and {config.ranking!r}; "
+            "add the others with stage 'flow' or 'matcher' and init_from"
+        )
+    if stage != "vae" and stage not in parts:
+        option = "sampler" if stage == "flow" else "ranking"
+        raise ConfigError(f"stage {stage!r} needs {option} {stage!r}, got {getattr(config, option)!r}; set {option}: {stage}")
 
 
 def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet) -> LunarCore:
@@ -189,10 +214,13 @@ def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet
     if config.head != "mse":
         model.head.fit_palette(fit_palette(data.images, config.palette_size, config.channels, seed=train_config.seed))
     if train_config.init_from:
-        start_from(model, load(train_config.init_from), freeze=train_config.freeze)
-    if train_config.stage == "flow":
+        trained = load(train_config.init_from)
+        if missing := sorted(added_parts(config) - {train_config.stage} - added_parts(trained.config)):
+            raise ConfigError(f"init_from has no {missing[0]}, which this model has; train one with stage {missing[0]!r} first")
+        start_from(model, trained, freeze=train_config.freeze)
+    if train_config.stage != "vae":
         for name, parameter in model.named_parameters():
-            parameter.requires_grad_(name.startswith("flow."))
+            parameter.requires_grad_(name.startswith(f"{train_config.stage}."))
     return model
 
 
@@ -201,7 +229,7 @@ def start_from(model: LunarCore, trained: LunarCore, *, freeze: bool = False) ->
 
     A picture model starts a text model: encoder, decoder and head are the same in both. A model with text also brings its tokenizer.
     """
-    for name in ("latent_dim", "filters", "input_shape", "head", "palette_size", "slots", "norm", "upsample"):
+    for name in ("latent_dim", "filters", "input_shape", "head", "palette_size", "slots", "norm", "upsample", "patch"):
         ours, theirs = getattr(model.config, name), getattr(trained.config, name)
         if ours != theirs:
             raise ConfigError(f"{name} must equal that of init_from, got {ours} and {theirs}; set {name} to {theirs}")

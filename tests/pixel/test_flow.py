@@ -205,7 +205,7 @@ def test_quality_mode_without_a_flow_is_refused_in_one_sentence(trained):
 
 
 def test_stage_and_sampler_must_agree(tmp_path):
-    with pytest.raises(ConfigError, match="train sampler 'normal' with stage 'vae'"):
+    with pytest.raises(ConfigError, match="stage 'vae' trains sampler 'normal'"):
         train(CONFIG, QUICK, tmp_path / "x")
     with pytest.raises(ConfigError, match="stage 'flow' needs init_from"):
         QUICK.replace(stage="flow")
