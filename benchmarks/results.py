@@ -25,7 +25,7 @@ def table(claims: list[dict]) -> str:
 
 def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bool, more: str = "") -> None:
     """Print a benchmark's part, `more` (Markdown) at its end; with `keep` also put it into RESULTS.md."""
-    text = f"## {title}\n\n`{command}`\n\n{table(claims)}\n" + (f"\n{more}\n" if more else "")
+    text = "\n\n".join(part for part in (f"## {title}", f"`{command}`", table(claims) if claims else "", more) if part) + "\n"
     print(text)
     if keep:
         begin, end = f"<!-- {name} -->\n", f"<!-- end {name} -->\n"

@@ -5,9 +5,11 @@
     prompt  ── WordTower ─────┘
 
 The VAE's own latent mean and text vector can be compared too, and are where a checkpoint has no matcher; but they have to serve the
-drawing first. Drafts are cheap and the matcher cheaper, so the best of a few is drawn well more often than one.
+drawing first. Drafts are cheap and the matcher cheaper, so the best of a few is drawn well more often than one. In training the VAE's
+drafts are wrong answers beside the other pictures of the batch: what tells a drawing from a blend of two tells good drafts from bad
+(Azadi et al. 2019, "discriminator rejection sampling").
 
-b batch · c channels · h, w side of the picture · t tokens · d width of the compared vectors
+b pictures · p prompts · n drafts · c channels · h, w side of the picture · t tokens · d width of the compared vectors
 """
 
 import torch
@@ -64,8 +66,8 @@ class Matcher(nn.Module):
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 
     def forward(
-        self, images: Float[Tensor, "b c h w"], tokens: Int[Tensor, "b t"], mask: Bool[Tensor, "b t"]
-    ) -> Float[Tensor, "b b"]:
+        self, images: Float[Tensor, "b c h w"], tokens: Int[Tensor, "p t"], mask: Bool[Tensor, "p t"]
+    ) -> Float[Tensor, "b p"]:
         """Cosine of picture i and prompt j, times the learned scale."""
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         return scale * self.picture(images) @ self.words(tokens, mask).T
@@ -83,12 +85,13 @@ def shifted(images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
     return padded[every, layers, rows, columns]
 
 
-def contrast(logits: Float[Tensor, "b b"], same: Bool[Tensor, "b b"]) -> Float[Tensor, ""]:
+def contrast(logits: Float[Tensor, "b b"], same: Bool[Tensor, "b b"], wrong: Float[Tensor, "n b"] | None = None) -> Float[Tensor, ""]:
     """Symmetric InfoNCE (van den Oord et al. 2018) of picture i with prompt i against the others of the batch, in nats.
 
-    `same` marks pairs with equal prompts; they are no negatives of each other.
+    `same` marks pairs with equal prompts; they are no negatives of each other. `wrong` are further pictures, right for no prompt.
     """
     own = torch.eye(len(logits), dtype=torch.bool, device=logits.device)
     logits = logits.masked_fill(same & ~own, -torch.inf)
     target = torch.arange(len(logits), device=logits.device)
-    return (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
+    pictures = logits if wrong is None else torch.cat([logits, wrong])
+    return (F.cross_entropy(logits, target) + F.cross_entropy(pictures.T, target)) / 2

@@ -154,6 +154,10 @@ class PaletteHead(nn.Module):
         far = torch.addmm(colours.square().sum(1), pixels, colours.T, alpha=-2)  # squared distance, less what all colours share
         return far.argmin(1).unflatten(0, (len(images), *images.shape[2:]))
 
+    def snap(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
+        """Every pixel in its nearest palette colour."""
+        return self.palette[self.used > 0][self.nearest(images)].movedim(-1, 1)
+
     def _logits(self, logits: Tensor) -> Tensor:
         """`logits` (..., p) with the empty entries switched off."""
         return logits.masked_fill(self.used == 0, -torch.inf)

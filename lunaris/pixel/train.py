@@ -32,6 +32,7 @@ from lunaris.pixel.flow import flow_loss
 from lunaris.pixel.matcher import contrast, shifted
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, load, save
+from lunaris.pixel.request import PixelRequest
 
 # --- the loss --------------------------------------------------------------------------------------------------------------------
 
@@ -97,14 +98,30 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
         return Loss(total=total, weight=len(images), parts=parts)
 
     def match(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
-        return Loss(total=matcher_part(model, batch, shifted(batch["images"])), weight=len(batch["images"]))
+        n = len(batch["images"])
+        if not config.drafts:
+            return Loss(total=matcher_part(model, batch, shifted(batch["images"])), weight=n)
+        with torch.no_grad(), eval_mode(model):
+            drafts = drafts_for(model, batch)
+            real = batch["images"] if model.config.head == "mse" else model.head.snap(batch["images"])  # no colour shall give a draft away
+        pictures = shifted(torch.cat([real, drafts]))
+        return Loss(total=matcher_part(model, batch, pictures[:n], pictures[n:]), weight=n)
 
     return {"vae": loss, "flow": flow, "matcher": match}[config.stage]
 
 
-def matcher_part(model: LunarCore, batch: dict[str, Tensor], images: Float[Tensor, "b c h w"]) -> Float[Tensor, ""]:
-    """The matcher's loss on a batch whose pictures may have been moved."""
-    return contrast(model.matcher(images, batch["tokens"], batch["mask"]), equal_captions(batch["tokens"]))
+def drafts_for(model: LunarCore, batch: dict[str, Tensor]) -> Float[Tensor, "b c h w"]:
+    """What the VAE draws for the prompts of a batch with a visitor's temperature."""
+    words = model.text_encoder(batch["tokens"], batch["mask"])
+    return model.decode(PixelRequest().temperature * torch.randn_like(words), words)
+
+
+def matcher_part(
+    model: LunarCore, batch: dict[str, Tensor], images: Float[Tensor, "b c h w"], drafts: Float[Tensor, "b c h w"] | None = None
+) -> Float[Tensor, ""]:
+    """The matcher's loss on a batch whose pictures may have been moved; `drafts` are wrong for every prompt."""
+    logits = model.matcher(images if drafts is None else torch.cat([images, drafts]), batch["tokens"], batch["mask"])
+    return contrast(logits[: len(images)], equal_captions(batch["tokens"]), None if drafts is None else logits[len(images) :])
 
 
 def flow_part(
