@@ -7,6 +7,7 @@ import torch
 from lunaris.core.config import ConfigError
 from lunaris.pixel import PixelConfig, PixelTrainConfig, generate, load, train
 from lunaris.pixel.config import FlowConfig, MatcherConfig
+from lunaris.core.images import to_model
 from lunaris.pixel.data import load_source
 from lunaris.pixel.matcher import Matcher, contrast, shifted
 from lunaris.pixel.metrics import retrieval_r1
@@ -94,10 +95,25 @@ def test_the_stage_trains_the_matcher_and_leaves_the_rest_as_it_was(trained):
 
 def test_sixty_steps_teach_it_to_tell_sprites_by_their_captions(trained, tmp_path):
     """R@1 of 32 on sprites it was trained on: chance is .03, so .3 is the stage training what it says it trains."""
-    run = QUICK.replace(stage="matcher", init_from=str(trained[0]), steps=60, batch_size=32, sprites=64, learning_rate=3e-3)
+    run = QUICK.replace(stage="matcher", init_from=str(trained[0]), steps=60, batch_size=32, sprites=64, learning_rate=3e-3, drafts=False)
     model = load(train(CONFIG, run, tmp_path / "m", progress=False))
     data = load_source("procedural", side=16, split="train", n=64, seed=run.seed)
     assert retrieval_r1(model, data) > 0.3 > 2 * retrieval_r1(load(trained[1]), data)
+
+
+def test_drafts_as_wrong_answers_teach_it_to_tell_them_from_drawings(trained, tmp_path):
+    """With them it prefers the drawing to the draft for the same caption nearly always; without them it cannot know the difference."""
+    run = QUICK.replace(stage="matcher", init_from=str(trained[0]), steps=60, batch_size=32, sprites=64, learning_rate=3e-3)
+    data = load_source("procedural", side=16, split="train", n=64, seed=run.seed)
+    preferred = {}
+    for drafts in (True, False):
+        model = load(train(CONFIG, run.replace(drafts=drafts), tmp_path / f"{drafts}", progress=False))
+        with torch.no_grad():
+            drawn = model.decode(0.7 * model.noise(9, 64), model.embed(list(data.captions)))
+        pictures = (model.head.snap(to_model(data.images)), drawn)
+        real, made = (model.match(images, list(data.captions)).diagonal() for images in pictures)
+        preferred[drafts] = float((real > made).float().mean())
+    assert preferred[True] > 0.9, preferred
 
 
 def test_the_best_draft_is_the_one_the_matcher_likes_most(trained):
