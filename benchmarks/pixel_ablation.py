@@ -50,7 +50,16 @@ VARIANTS: dict[str, tuple[dict, dict]] = {
     "ours, no InfoNCE": ({}, {"alignment": "none"}),
     "ours, squares of 2x2 pixels": ({"patch": 2}, {}),
 }
-SAMPLE = ("a red potion", "chave azul", "a green sword", "fantasma roxo", "a yellow mushroom", "barco laranja", "a pink robot", "casa marrom")
+SAMPLE = (
+    "a red potion",
+    "chave azul",
+    "a green sword",
+    "fantasma roxo",
+    "a yellow mushroom",
+    "barco laranja",
+    "a pink robot",
+    "casa marrom",
+)
 
 
 def one_run(name: str, source: str, steps: int, seed: int, folder: Path):

@@ -24,7 +24,7 @@ MAX_SCALE = 50.0
 
 
 class PictureTower(nn.Module):
-    """A picture as a unit vector: a convolution at full size, one with stride 2 and one without for every further width, mean and maximum."""
+    """A picture as a unit vector: convolutions, a halving before each further width; at the end mean and maximum over the places."""
 
     def __init__(self, channels: int, filters: tuple[int, ...], d: int):
         super().__init__()
@@ -65,9 +65,7 @@ class Matcher(nn.Module):
         self.words = WordTower(text.vocab_size, settings.dim, text.dropout_rate)
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 
-    def forward(
-        self, images: Float[Tensor, "b c h w"], tokens: Int[Tensor, "p t"], mask: Bool[Tensor, "p t"]
-    ) -> Float[Tensor, "b p"]:
+    def forward(self, images: Float[Tensor, "b c h w"], tokens: Int[Tensor, "p t"], mask: Bool[Tensor, "p t"]) -> Float[Tensor, "b p"]:
         """Cosine of picture i and prompt j, times the learned scale."""
         scale = self.log_scale.exp().clamp(max=MAX_SCALE)
         return scale * self.picture(images) @ self.words(tokens, mask).T

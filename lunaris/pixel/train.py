@@ -73,7 +73,8 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
         n, device = len(batch["images"]), batch["images"].device
         prompted = torch.rand(n, 1, device=device) >= config.text_dropout
         sketched = torch.rand(n, 1, device=device) >= config.sketch_dropout
-        return Loss(total=flow_part(model, batch, prompted, sketched), weight=n)
+        strangeness = torch.rand(n, 1, device=device) * (torch.rand(n, 1, device=device) < config.sketch_noise)
+        return Loss(total=flow_part(model, batch, prompted, sketched, strangeness), weight=n)
 
     def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         images = batch["images"]
@@ -125,14 +126,24 @@ def matcher_part(
 
 
 def flow_part(
-    model: LunarCore, batch: dict[str, Tensor], prompted: Bool[Tensor, "b 1"], sketched: Bool[Tensor, "b 1"]
+    model: LunarCore,
+    batch: dict[str, Tensor],
+    prompted: Bool[Tensor, "b 1"],
+    sketched: Bool[Tensor, "b 1"],
+    strangeness: Float[Tensor, "b 1"] | None = None,
 ) -> Float[Tensor, ""]:
-    """The flow's loss beside a VAE that stays as it is. A sketch is the picture's reconstruction from what its prompt leaves to z."""
+    """The flow's loss beside a VAE that stays as it is. A sketch is the picture's reconstruction from what its prompt leaves to z.
+
+    `strangeness` in [0, 1] turns z towards another picture of that prompt; at 1 the sketch is a draft as when sampling. A flow that saw
+    only reconstructions believes every line of a draft (Ho et al. 2022, "conditioning augmentation").
+    """
     images, tokens, mask = batch["images"], batch["tokens"], batch["mask"]
     with torch.no_grad(), eval_mode(model):
         words = model.text_encoder(tokens, mask)
         mean, logvar = model.posterior(*model.encode(images), words, prompted)
         z = mean + (0.5 * logvar).exp() * torch.randn_like(mean)
+        if strangeness is not None:
+            z = (1 - strangeness.square()).sqrt() * z + strangeness * torch.randn_like(z)
         sketch = model.decode(z, torch.where(prompted, words, model.null)) * 2 - 1
     meaning = torch.where(prompted, words, 0.0)
     return flow_loss(model.flow, images, tokens, mask, prompted, meaning, torch.where(sketched[..., None, None], sketch, 0.0))
@@ -190,8 +201,8 @@ def train(
 
 
 def measure(model: LunarCore, held: SpriteSet, config: PixelTrainConfig) -> dict[str, float]:
-    """The figures of an evaluation: the reconstructions', or the loss of the flow (with the same noise each time) or the matcher on held-out
-    sprites."""
+    """The figures of an evaluation: the reconstructions', or the loss of the flow (with the same noise each time) or of the matcher
+    on held-out sprites."""
     if config.stage == "vae":
         return reconstruction_metrics(model, held)
     with torch.no_grad(), generators_put_back(model.device):

@@ -1,5 +1,6 @@
 """The quality sampler: its attention and steps against plain loops and closed forms, its training stage, its place in the checkpoint."""
 
+import importlib
 import math
 
 import numpy as np
@@ -10,6 +11,7 @@ import torch.nn.functional as F
 from lunaris.core.config import ConfigError
 from lunaris.pixel import LunarCore, PixelConfig, PixelRequest, PixelTrainConfig, generate, load, train
 from lunaris.pixel.config import FlowConfig
+from lunaris.pixel.data import Batches, load_source
 from lunaris.pixel.flow import Attention, FlowUNet, flow_loss, sample, waves
 
 FLOW = FlowConfig(filters=(8, 16), blocks=(1, 1), word_dim=16, condition_dim=16)
@@ -229,3 +231,29 @@ def test_orders_outside_the_range_are_refused(field, value):
 def test_flow_needs_no_extra_argument_of_the_spec():
     core = LunarCore(16, (8, 16), (16, 16, 4), use_text=True, sampler="flow", flow=FLOW)
     assert sum(p.numel() for p in core.flow.parameters()) > 0
+
+
+def test_a_strange_sketch_is_a_draft_as_when_sampling_and_one_without_strangeness_the_reconstruction(trained, monkeypatch):
+    """What the flow sees in training must include what it gets in use: at strangeness 1 the picture's own z has no say in the sketch."""
+    model = load(trained[1])
+    data = load_source("procedural", side=16, split="train", n=8, seed=1)
+    batch = Batches(data, 8, model.config, model.tokenizer)(0, 1)
+    everyone = torch.ones(8, 1, dtype=torch.bool)
+    seen = []
+    training = importlib.import_module("lunaris.pixel.train")  # `lunaris.pixel.train` alone is the function
+
+    def watch(net, images, tokens, mask, prompted, meaning, sketch):
+        seen.append(sketch)
+        return sketch.sum()
+
+    monkeypatch.setattr(training, "flow_loss", watch)
+    words = model.text_encoder(batch["tokens"], batch["mask"])
+    for strangeness in (0.0, 1.0):
+        torch.manual_seed(3)
+        training.flow_part(model, batch, everyone, everyone, torch.full((8, 1), strangeness))
+        torch.manual_seed(3)
+        mean, logvar = model.posterior(*model.encode(batch["images"]), words, everyone)
+        own, other = torch.randn_like(mean), torch.randn_like(mean)
+        z = mean + (0.5 * logvar).exp() * own if strangeness == 0 else other
+        assert torch.equal(seen[-1], (model.decode(z, words) * 2 - 1).detach())
+    assert not torch.equal(seen[0], seen[1])

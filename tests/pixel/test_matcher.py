@@ -5,9 +5,9 @@ import pytest
 import torch
 
 from lunaris.core.config import ConfigError
+from lunaris.core.images import to_model
 from lunaris.pixel import PixelConfig, PixelTrainConfig, generate, load, train
 from lunaris.pixel.config import FlowConfig, MatcherConfig
-from lunaris.core.images import to_model
 from lunaris.pixel.data import load_source
 from lunaris.pixel.matcher import Matcher, contrast, shifted
 from lunaris.pixel.metrics import retrieval_r1
