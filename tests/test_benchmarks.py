@@ -12,13 +12,14 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import pixel_prompts
+import pixel_ablation
 import pixel_quality
 import pixel_speed
 import results
 import train_features
 
 from lunaris.core.card import validate_card
-from lunaris.core.images import from_model, to_model, upscale
+from lunaris.core.images import from_model, read_image, to_model, upscale
 from lunaris.pixel import PixelConfig, features, palette, save, sprites
 from lunaris.pixel.config import FlowConfig, PixelTrainConfig
 from lunaris.pixel.data import SpriteSet, load_source
@@ -175,6 +176,36 @@ def test_the_quality_benchmark_runs_on_any_checkpoint_and_prints_its_claims(fold
     assert sorted(goals.values()) == [0.85] * 3 + [0.95] * 3 and all("ours" in name for name in goals)  # instant, best of 8, quality
     best = next(claim for claim in claims if "KID, training captions" in claim["name"])
     assert best["name"].endswith("ours (quality)") and "ours (instant)" in best["baseline"] and "plain VAE" in best["baseline"]
+
+
+# --- pixel_ablation.py --------------------------------------------------------------------------------------------------------------------
+
+
+def test_every_variant_is_a_model_and_a_run_and_differs_from_ours():
+    ours = pixel_ablation.OURS, pixel_ablation.RUN
+    made = {name: (ours[0].replace(**model), ours[1].replace(**run)) for name, (model, run) in pixel_ablation.VARIANTS.items()}
+    assert made["ours"] == ours and len(set(made.values())) == len(made) == 10
+    spec = made["plain (the spec's)"]
+    assert (spec[0].head, spec[0].text_encoder_config.kind, spec[0].text_gate, spec[0].norm) == ("mse", "transformer", False, "batch")
+    assert spec[1].alignment == "none"
+    for config, run in made.values():  # the same data, budget and sizes
+        assert (config.filters, config.latent_dim, config.input_shape) == (ours[0].filters, ours[0].latent_dim, ours[0].input_shape)
+        assert (run.sprites, run.batch_size, run.learning_rate) == (ours[1].sprites, ours[1].batch_size, ours[1].learning_rate)
+
+
+def test_the_ablation_trains_judges_and_writes_its_table(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(pixel_ablation, "RUN", pixel_ablation.RUN.replace(sprites=64, batch_size=16))
+    monkeypatch.setattr(pixel_ablation, "VARIANTS", {name: pixel_ablation.VARIANTS[name] for name in ("plain (the spec's)", "ours")})
+    monkeypatch.setattr(pixel_prompts, "Templates", lambda side: lambda images: np.zeros((len(images), 2), int))  # seconds to draw
+    sheet = tmp_path / "sheet.png"
+    monkeypatch.setattr(sys, "argv", ["pixel_ablation.py", "--data", "", "--steps", "2", "--seeds", "2", "--sheet", str(sheet)])
+    pixel_ablation.main()
+    text = results.RESULTS.read_text()
+    rows = [line for line in text.splitlines() if line.startswith(("| plain", "| ours"))]
+    assert len(rows) == 2 and all(row.count("±") == 7 for row in rows) and "unseen colour" in text
+    assert read_image(sheet).shape == (2 * 64, 8 * 64, 4)
+    assert "seed 2, ours" in capsys.readouterr().err
 
 
 # --- pixel_speed.py -------------------------------------------------------------------------------------------------------------------
