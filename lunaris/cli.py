@@ -1,10 +1,13 @@
 """`python -m lunaris`: one command line for every family (HB-02).
 
     lunaris FAMILY train|generate|evaluate|demo     flags come from the family's dataclasses
+    lunaris FAMILY VERB                             what else the family can do
     lunaris replay FILE                             make a picture again from what its file says, and compare
     lunaris hub list|resolve|push|pull|card         checkpoints: bundled, local, on the Hub
     lunaris space build|push                        a family as a Space of its own
     lunaris doctor                                  what this machine has
+
+What else a family can do it says in VERBS, a table from a verb's name to its `core.config.Verb`; a family without one has the four.
 
 A mistake of the caller is one line on stderr and exit code 2; Ctrl-C is 130. LUNARIS_DEBUG=1 shows the traceback.
 """
@@ -15,10 +18,11 @@ import os
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
+from functools import partial
 from types import ModuleType
 
 from lunaris import FAMILIES, __version__
-from lunaris.core.config import PRESETS, OneLineParser, add_flags, given_flags, load_yaml, merge
+from lunaris.core.config import PRESETS, OneLineParser, Verb, add_flags, given_flags, load_yaml, merge
 
 REF_HELP = "a folder, a bundled checkpoint's name, or owner/name[@revision]"
 
@@ -27,7 +31,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code."""
     words = list(sys.argv[1:] if argv is None else argv)
     try:
-        args = build_parser(words[0] if words else "").parse_args(words)
+        args = build_parser(*[*words, "", ""][:2]).parse_args(words)
         return args.run(args) or 0
     except KeyboardInterrupt:
         print("lunaris: stopped", file=sys.stderr)
@@ -43,15 +47,18 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 2
 
 
-def build_parser(command: str = "") -> OneLineParser:
-    """The parser. Only the family named by `command` is imported, so that --help answers at once."""
+def build_parser(command: str = "", verb: str | None = None) -> OneLineParser:
+    """The parser. Only the family named by `command` is imported, and of its verbs only `verb` gets flags, so that --help answers at once.
+
+    Without a `verb`, all of them do.
+    """
     parser = OneLineParser(prog="lunaris", description="Small generative models: train, try, publish.")
     parser.add_argument("--version", action="version", version=f"lunaris {__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for name in FAMILIES:
-        family = commands.add_parser(name, help=f"train, generate, evaluate or demo the {name} family")
+        family = commands.add_parser(name, help=f"train, generate, evaluate, demo: what the {name} family can do")
         if name == command:
-            _add_family(family, name, importlib.import_module(f"lunaris.{name}"))
+            _add_family(family, name, importlib.import_module(f"lunaris.{name}"), verb)
     replay = commands.add_parser("replay", help="make a picture again from what its file says, and compare every pixel")
     replay.add_argument("file", metavar="FILE", help="a PNG that Lunaris wrote")
     replay.add_argument("--model", default="", metavar="REF", help=f"{REF_HELP} (default: what the file names, unless that was a folder)")
@@ -59,7 +66,7 @@ def build_parser(command: str = "") -> OneLineParser:
     _add_hub(commands.add_parser("hub", help="list, find, publish and fetch checkpoints"))
     _add_space(commands.add_parser("space", help="build or publish a family as its own Hugging Face Space"))
     doctor = commands.add_parser("doctor", help="what this machine has: hardware, optional packages, Hub access")
-    doctor.add_argument("--json", action="store_true", help="print one JSON object")
+    _add_json(doctor)
     doctor.set_defaults(run=_doctor)
     return parser
 
@@ -73,37 +80,72 @@ def _verb(commands, name: str, run: Callable[[Namespace], int | None], help: str
 # --- families --------------------------------------------------------------------------------------------------------------------
 
 
-def _add_family(parser: OneLineParser, name: str, family: ModuleType) -> None:
+def _add_family(parser: OneLineParser, name: str, family: ModuleType, chosen: str | None) -> None:
+    """The family's verbs. Only the chosen one gets its flags (None: all of them): the dataclasses of some need torch."""
     verbs = parser.add_subparsers(dest="verb", required=True, metavar="VERB")
 
-    train = _verb(verbs, "train", lambda args: _train(family, args), "train a model; continue a stopped run with --resume")
-    train.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="sections model: and training:; flags override it")
-    train.add_argument(
+    def add(verb: str, run: Callable[[Namespace], int | None], help: str, flags: Callable[[OneLineParser, ModuleType], None]) -> None:
+        leaf = _verb(verbs, verb, run, help)
+        if chosen in (None, verb):
+            flags(leaf, family)
+
+    add("train", lambda args: _train(family, args), "train a model; continue a stopped run with --resume", _train_flags)
+    about = "make something with a checkpoint; the same seed gives the same bytes"
+    add("generate", lambda args: _generate(family, args), about, _generate_flags)
+    add("evaluate", lambda args: _evaluate(family, args), "measure a checkpoint on the held-out part of any data", _evaluate_flags)
+    add("demo", lambda args: _demo(family, args), f"open the {name} tab alone in the browser", _demo_flags)
+    for verb, more in getattr(family, "VERBS", {}).items():
+        add(verb, partial(_more, more), more.help, partial(_more_flags, more))
+
+
+def _train_flags(parser: OneLineParser, family: ModuleType) -> None:
+    parser.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="sections model: and training:; flags override it")
+    parser.add_argument(
         "--preset", choices=PRESETS, help="sizes to start from: tiny (seconds on a CPU), small (what is shipped), full (GPU)"
     )
-    train.add_argument(
+    parser.add_argument(
         "--source", default="procedural", help="procedural (default, needs no network), a folder, or a Hub dataset owner/name"
     )
-    train.add_argument("--out", required=True, metavar="DIR", help="the checkpoint folder to write")
-    train.add_argument("--resume", action="store_true", help="continue from the last saved step in --out")
-    add_flags(train, family.Config, "model")
-    add_flags(train, family.TrainConfig, "training")
+    parser.add_argument("--out", required=True, metavar="DIR", help="the checkpoint folder to write")
+    parser.add_argument("--resume", action="store_true", help="continue from the last saved step in --out")
+    add_flags(parser, family.Config, "model")
+    add_flags(parser, family.TrainConfig, "training")
 
-    generate = _verb(
-        verbs, "generate", lambda args: _generate(family, args), "make something with a checkpoint; the same seed gives the same bytes"
-    )
-    generate.add_argument("--model", default=family.CHECKPOINT, metavar="REF", help=f"{REF_HELP} (default: {family.CHECKPOINT})")
-    generate.add_argument("--out", required=True, metavar="FILE", help="the file to write")
-    add_flags(generate, family.Request, "what to make")
-    add_flags(generate, family.Output, "how to write it")
 
-    evaluate = _verb(verbs, "evaluate", lambda args: _evaluate(family, args), "measure a checkpoint on the held-out part of any data")
-    evaluate.add_argument("--model", default=family.CHECKPOINT, metavar="REF", help=f"{REF_HELP} (default: {family.CHECKPOINT})")
-    evaluate.add_argument("--data", default="procedural", help="procedural, a folder, or a Hub dataset owner/name")
-    evaluate.add_argument("--json", action="store_true", help="print one JSON object")
+def _generate_flags(parser: OneLineParser, family: ModuleType) -> None:
+    _add_model(parser, family)
+    parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    add_flags(parser, family.Request, "what to make")
+    add_flags(parser, family.Output, "how to write it")
 
-    demo = _verb(verbs, "demo", lambda args: _demo(family, args), f"open the {name} tab alone in the browser")
-    demo.add_argument("--model", default="", metavar="REF", help=f"what the tab opens with: {REF_HELP}")
+
+def _evaluate_flags(parser: OneLineParser, family: ModuleType) -> None:
+    _add_model(parser, family)
+    parser.add_argument("--data", default="procedural", help="procedural, a folder, or a Hub dataset owner/name")
+    _add_json(parser)
+
+
+def _demo_flags(parser: OneLineParser, family: ModuleType) -> None:
+    parser.add_argument("--model", default="", metavar="REF", help=f"what the tab opens with: {REF_HELP}")
+
+
+def _more_flags(verb: Verb, parser: OneLineParser, family: ModuleType) -> None:
+    if verb.model:
+        _add_model(parser, family)
+    parser.add_argument("--out", required=True, metavar=verb.out, help=f"the {OUT_HELP[verb.out]} to write")
+    _add_json(parser)
+    add_flags(parser, verb.order, "what to make", words=verb.words)
+
+
+OUT_HELP = {"FILE": "file", "DIR": "checkpoint folder"}
+
+
+def _add_model(parser: OneLineParser, family: ModuleType) -> None:
+    parser.add_argument("--model", default=family.CHECKPOINT, metavar="REF", help=f"{REF_HELP} (default: {family.CHECKPOINT})")
+
+
+def _add_json(parser: OneLineParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
 
 
 def _train(family: ModuleType, args: Namespace) -> None:
@@ -133,6 +175,14 @@ def _generate(family: ModuleType, args: Namespace) -> None:
 
 def _evaluate(family: ModuleType, args: Namespace) -> None:
     _print_report(family.evaluate(family.load(args.model), args.data) | {"model": args.model}, args.json)
+
+
+def _more(verb: Verb, args: Namespace) -> None:
+    order = verb.order.from_dict(given_flags(args, verb.order))
+    report = verb.run(order, args.out, args.model if verb.model else "")
+    if not args.json:
+        print(f"wrote {report.pop('out')}")
+    _print_report(report, args.json)
 
 
 def _demo(family: ModuleType, args: Namespace) -> None:
@@ -262,4 +312,5 @@ def _print_report(report: dict, as_json: bool) -> None:
         print(json.dumps(clean, ensure_ascii=False))
     else:
         for key, value in clean.items():
-            print(f"{key:<30} {value:.4g}" if isinstance(value, float) else f"{key:<30} {value}")
+            shown = f"{value:.4g}" if isinstance(value, float) else " | ".join(map(str, value)) if isinstance(value, list) else value
+            print(f"{key:<30} {shown}")

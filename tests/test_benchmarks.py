@@ -11,8 +11,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
-import pixel_prompts
 import pixel_ablation
+import pixel_prompts
 import pixel_quality
 import pixel_speed
 import results

@@ -15,7 +15,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -184,15 +184,48 @@ class OneLineParser(argparse.ArgumentParser):
         return self
 
 
+@dataclass(frozen=True)
+class Verb:
+    """One more verb of a family, beside train, generate, evaluate and demo: `lunaris FAMILY NAME WORDS --model REF --out OUT --flags`.
+
+    help        the verb in one line
+    order       the dataclass behind its flags
+    run         run(order, out, model) makes the file or folder `out`, and returns what is told of it, in JSON's values
+    words       fields of `order` that are given in this order without a flag
+    model       whether it takes --model, the ref of a checkpoint; without, `run` gets ""
+    out         what --out names: FILE or DIR
+    """
+
+    help: str
+    order: type[BaseConfig]
+    run: Callable[[Any, str, str], dict[str, Any]]
+    words: tuple[str, ...] = ()
+    model: bool = True
+    out: str = "FILE"
+
+
 def add_flags(
-    parser: argparse._ActionsContainer, cls: type[BaseConfig], title: str | None = None, *, prefix: str = "", root: str = ""
+    parser: argparse._ActionsContainer,
+    cls: type[BaseConfig],
+    title: str | None = None,
+    *,
+    words: Sequence[str] = (),
+    prefix: str = "",
+    root: str = "",
 ) -> None:
     """One flag per field of `cls`: --latent-dim, --use-text/--no-use-text, --filters 64 128, --latent-fusion.type gate.
 
-    A flag that is not given leaves no trace in the namespace, so a preset or a YAML file keeps its say.
+    Fields in `words` are plain words instead, in that order, and must be given. A flag that is not given leaves no trace in the
+    namespace, so a preset or a YAML file keeps its say.
     """
+    for name in words:
+        f = next(f for f in fields(cls) if f.name == name)
+        kwargs = {"type": _converter(_inner(_hints(cls)[name])), "metavar": name.upper(), "help": f.metadata["help"].replace("%", "%%")}
+        parser.add_argument(f"{root or cls.__name__}:{name}", **kwargs)
     group, root = parser.add_argument_group(title) if title else parser, root or cls.__name__
     for f in fields(cls):
+        if f.name in words:
+            continue
         hint = _hints(cls)[f.name]
         nested = _nested(hint)
         if nested:

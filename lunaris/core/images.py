@@ -4,8 +4,10 @@ Arrays are uint8 (h, w, 4) in straight RGBA, as PNG stores them. Models work on 
 RGB is premultiplied by alpha, so that averaging never mixes in invisible colour.
 """
 
+import contextlib
 import io
 import math
+import secrets
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +78,24 @@ def png_bytes(image: Rgba) -> bytes:
     buffer = io.BytesIO()
     to_pil(image).save(buffer, "PNG")
     return buffer.getvalue()
+
+
+def write_file(path: str | Path, data: bytes) -> Path:
+    """`data` as the file `path`, which changes in one step: whoever is killed leaves the old file or the new one.
+
+    Raises OSError with the reason when it cannot be written.
+    """
+    path = Path(path)
+    half = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        half.write_bytes(data)
+        half.replace(path)
+    except OSError as error:
+        raise OSError(f"cannot write {path}: {error.strerror or error}; choose another --out") from None
+    finally:
+        with contextlib.suppress(OSError):
+            half.unlink()
+    return path
 
 
 def read_image(source: str | Path | bytes, *, max_pixels: int = MAX_PIXELS) -> Rgba:

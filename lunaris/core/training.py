@@ -145,6 +145,7 @@ def fit(
     resume: bool = False,
     should_stop: Callable[[], bool] | None = None,
     progress: bool = True,
+    go_on: str = "continue with --resume (resume=True)",
 ) -> FitResult:
     """Train `model` in place and leave the averaged (EMA) weights in it, or the last ones when ema_decay is 0.
 
@@ -152,6 +153,7 @@ def fit(
     loss(model, batch, step)     the `Loss` of one micro-batch, on the model's device
     evaluate(model, step)        metrics, called by the main process with the averaged weights in eval mode and without gradients
     should_stop()                asked between steps: True saves the state and returns with `cancelled`
+    go_on                        what the person who stopped it should do to go on
 
     Parameters that do not require gradients stay as they are. Modules that are in eval mode inside a training model stay in it (a frozen
     BatchNorm); a model in eval mode is put in training mode, and is back in its own mode at the end.
@@ -168,7 +170,7 @@ def fit(
             return FitResult(step=0, metrics={}, state=None, cancelled=True)
     try:
         with noted_signals() as signals, ExitStack() as stack:
-            run = Run(model, train_config, Path(out), callbacks)
+            run = Run(model, train_config, Path(out), callbacks, go_on)
             stack.enter_context(generators_put_back(run.device))
             stack.enter_context(settings_put_back(model, train_config.threads))
             run.processes.on_main(lambda: stack.enter_context(locked(run.states)))
@@ -196,8 +198,8 @@ class Run:
     device, is_main        where the model is; whether this process writes files
     """
 
-    def __init__(self, model: nn.Module, config: TrainConfig, out: Path, callbacks: Sequence[Callback] = ()):
-        self.model, self.config, self.out, self.callbacks = model, config, out, tuple(callbacks)
+    def __init__(self, model: nn.Module, config: TrainConfig, out: Path, callbacks: Sequence[Callback] = (), go_on: str = ""):
+        self.model, self.config, self.out, self.callbacks, self.go_on = model, config, out, tuple(callbacks), go_on
         self.processes = Processes(config.device, config.mixed_precision)
         self.device, self.is_main = self.processes.device, self.processes.is_main
         self.states = out / "state"
@@ -527,7 +529,7 @@ class Run:
         return named
 
     def _how_to_go_on(self) -> str:
-        return f"stopped after step {self.step} of {self.config.steps}, saved in {self.states}: continue with --resume (resume=True)"
+        return f"stopped after step {self.step} of {self.config.steps}, saved in {self.states}: {self.go_on}"
 
 
 def _clear_memory() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from lunaris.core import provenance
-from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model
+from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model, write_file
 from lunaris.pixel import palette as palettes
 from lunaris.pixel.glossary import fold, to_english
 from lunaris.pixel.model import LunarCore
@@ -115,8 +115,4 @@ def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None 
         raise ValueError(f"--out must end in .png, got {path.name!r}; try sprites.png")
     sheet = png_bytes(grid(images, columns=output.columns, scale=output.scale))
     shows = {"columns": output.columns, "scale": output.scale}
-    try:
-        path.write_bytes(provenance.stamp(sheet, None if record is None or output.private else {**record, **shows}))
-    except OSError as error:
-        raise OSError(f"cannot write {path}: {error.strerror or error}; choose another --out") from None
-    return path
+    return write_file(path, provenance.stamp(sheet, None if record is None or output.private else {**record, **shows}))

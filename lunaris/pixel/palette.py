@@ -119,6 +119,11 @@ def extract(images: RgbaBatch, n: int) -> Colours:
     return kept[oklab(kept)[:, 0].argsort(kind="stable")]
 
 
+def count(image: Rgba) -> int:
+    """How many different colours the visible pixels have, opacity included."""
+    return len(np.unique(image[image[..., 3] > 0], axis=0))
+
+
 def foreign_pixels(images: RgbaBatch, colours: Colours) -> int:
     """How many pixels break the palette: partly transparent ones, and opaque ones in any other colour."""
     partial = (images[..., 3] > 0) & (images[..., 3] < 255)

@@ -59,25 +59,31 @@ def _generate(model: LunarCore, args: Mapping[str, Any]) -> RgbaBatch:
     return generate_request(model, PixelRequest.from_dict(args))
 
 
-CALLS: dict[str, Call] = {
-    "generate": _generate,
-    **{
-        function.__name__: keywords(function)
-        for function in (interpolate, interpolate_prompts, arithmetic, latent_map, decode_point, reconstruct)
-    },
+FUNCTIONS: dict[str, Callable[..., RgbaBatch]] = {
+    function.__name__: function for function in (interpolate, interpolate_prompts, arithmetic, latent_map, decode_point, reconstruct)
 }
+CALLS: dict[str, Call] = {"generate": _generate, **{name: keywords(function) for name, function in FUNCTIONS.items()}}
 
 
 # --- write ------------------------------------------------------------------------------------------------------------------------
 
 
 def record(model: LunarCore, call: str, args: Mapping[str, Any], *, ref: str | Path, weights: str) -> dict[str, Any]:
-    """The record of one call; `png` adds which of its pictures a file shows. Pictures among `args` go in, fitted to the model's size."""
+    """The record of one call; `png` adds which of its pictures a file shows. Pictures among `args` go in, fitted to the model's size.
+
+    A number is written as the call's signature has it: JSON's 1 and the command line's 1.0 are the same temperature, and one record.
+    """
     _known(call)
     side = model.config.side
-    packed = {
-        name: provenance.pack_picture(fit_square(value, side)) if isinstance(value, np.ndarray) else value for name, value in args.items()
-    }
+    parameters = inspect.signature(FUNCTIONS[call]).parameters if call in FUNCTIONS else {}
+
+    def plain(name: str, value: Any) -> Any:
+        if isinstance(value, np.ndarray):
+            return provenance.pack_picture(fit_square(value, side))
+        real = name in parameters and parameters[name].annotation is float
+        return float(value) if real and isinstance(value, int) else value
+
+    packed = {name: plain(name, value) for name, value in args.items()}
     return provenance.record(FAMILY, call, packed, model=ref, weights=weights, device=str(model.device))
 
 

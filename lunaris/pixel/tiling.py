@@ -8,6 +8,7 @@ from jaxtyping import Float
 from lunaris.core.images import Rgba
 from lunaris.pixel.palette import oklab
 
+MAX_SIDE = 256  # of a picture that is repeated
 ACCEPTED = 0.9  # of 400 random periodic pictures of 16 and 32 pixels 98 % reach it, of 400 that do not repeat 1 % do
 
 
@@ -44,7 +45,10 @@ def _against_inside(lines: Float[np.ndarray, "lines pixels 4"]) -> float:
 
 
 def tile(image: Rgba, nx: int = 3, ny: int = 3) -> Rgba:
-    """The picture repeated nx times side by side and ny times downwards (1 to 16 each)."""
+    """The picture, of at most 256 pixels a side, repeated nx times side by side and ny times downwards (1 to 16 each)."""
+    h, w = image.shape[:2]
+    if max(h, w) > MAX_SIDE:
+        raise ValueError(f"a tile must be at most {MAX_SIDE} pixels a side, got {w}x{h}; make pixel art of it first")
     for name, times in (("nx", nx), ("ny", ny)):
         if not 1 <= times <= 16:
             raise ValueError(f"{name} must be from 1 to 16, got {times}; try 3")

@@ -1,7 +1,7 @@
 """Studio: any picture as pixel art, redrawn by the model if one likes, and whether it tiles without a seam."""
 
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import gradio as gr
 
@@ -10,9 +10,6 @@ from lunaris.core.config import ConfigError
 from lunaris.pixel.demo import common, create, files
 from lunaris.pixel.demo.common import Page, Place, show
 from lunaris.pixel.request import PixelRequest
-
-if TYPE_CHECKING:
-    import numpy as np
 
 TEXTS = ui.Texts(
     "pixel_studio",
@@ -64,7 +61,6 @@ TEXTS = ui.Texts(
 )
 
 SIDES = (8, 16, 24, 32, 48, 64, 96, 128)
-TILE_SIDE = 256  # the largest picture that is repeated
 TIMES = (1, 8)
 FITS = ("contain", "cover")
 DITHERS = ("none", "ordered", "floyd-steinberg")
@@ -75,7 +71,7 @@ DITHERS = ("none", "ordered", "floyd-steinberg")
 @ui.friendly
 def pixel_pixelise(
     picture: dict,
-    side: int = 16,
+    side: int = 32,
     palette: str = "",
     colours: int = 16,
     dither: str = "none",
@@ -98,6 +94,7 @@ def pixel_pixelise(
         The pixel art as a PNG; the same enlarged; how it was made.
     """
     from lunaris.core.images import png_bytes, upscale
+    from lunaris.pixel import palette as palettes
     from lunaris.pixel.pixelise import pixelise
 
     order = {
@@ -110,7 +107,7 @@ def pixel_pixelise(
     source, scale = common.picture(picture, "picture"), files.checked_scale(scale)
     started = time.perf_counter()
     image = pixelise(source, **order)
-    report = {**order, "colours_used": colours_in(image), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
+    report = {**order, "colours_used": palettes.count(image), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
     stem = f"pixel-art-{order['side']}"
     return ui.keep(f"{stem}.png", png_bytes(image)), ui.keep(f"{stem}-x{scale}.png", png_bytes(upscale(image, scale))), report
 
@@ -127,13 +124,13 @@ def pixel_reconstruct(picture: dict, scale: int = files.SCALE, model: str = "", 
     Returns:
         The model's drawing as a PNG; the same enlarged; what made it.
     """
-    from lunaris.pixel import explore, replay
+    from lunaris.pixel import explore, palette, replay
 
     source, scale = common.picture(picture, "picture"), files.checked_scale(scale)
     loaded = common.model_for(model, request)
     started = time.perf_counter()
     images = explore.reconstruct(loaded.model, source)
-    report = {"colours_used": colours_in(images[0]), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
+    report = {"colours_used": palette.count(images[0]), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
     made = replay.record(loaded.model, "reconstruct", {"image": source}, ref=model.strip() or common.default_ref(), weights=loaded.weights)
     png, large = (replay.png(images, made, index=0, scale=times) for times in (1, scale))
     return ui.keep("redrawn.png", png), ui.keep(f"redrawn-x{scale}.png", large), {**report, **common.origin(loaded, model)}
@@ -156,12 +153,10 @@ def pixel_tile(picture: dict, columns: int = 3, rows: int = 3, request: gr.Reque
 
     times = [checked(name, value, *TIMES, 3) for name, value in (("columns", columns), ("rows", rows))]
     source = common.picture(picture, "picture")
+    tiled = tile(source, *times)
     height, width = source.shape[:2]
-    if max(height, width) > TILE_SIDE:
-        raise ConfigError(f"a tile must be at most {TILE_SIDE} pixels a side, got {width}x{height}; make pixel art of it first")
-    seams = seam_score(source)
-    report = {**seams._asdict(), "columns": times[0], "rows": times[1], "width": width, "height": height}
-    return ui.keep(f"tiled-{times[0]}x{times[1]}.png", png_bytes(tile(source, *times))), report
+    report = {**seam_score(source)._asdict(), "columns": times[0], "rows": times[1], "width": width, "height": height}
+    return ui.keep(f"tiled-{times[0]}x{times[1]}.png", png_bytes(tiled)), report
 
 
 def checked(name: str, value: Any, low: int, high: int, good: int) -> int:
@@ -169,11 +164,6 @@ def checked(name: str, value: Any, low: int, high: int, good: int) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or not low <= value <= high:
         raise ConfigError(f"{name} must be a whole number from {low} to {high}, got {str(value)[:40]}; try {good}")
     return value
-
-
-def colours_in(image: "np.ndarray") -> int:
-    """How many different colours the opaque pixels have."""
-    return len({tuple(pixel) for pixel in image[image[..., 3] > 0].tolist()})
 
 
 # --- the view ----------------------------------------------------------------------------------------------------------------------
