@@ -16,5 +16,6 @@ lazy.export(
         "explore": ["arithmetic", "decode_point", "latent_map", "reconstruct"],
         "metrics": ["evaluate"],
         "demo": ["build_demo"],
+        "verbs": ["VERBS"],
     },
 )

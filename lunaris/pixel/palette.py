@@ -119,7 +119,7 @@ def extract(images: RgbaBatch, n: int) -> Colours:
     return kept[oklab(kept)[:, 0].argsort(kind="stable")]
 
 
-def count(image: Rgba) -> int:
+def count(image: UInt8[np.ndarray, "_ _ 4"]) -> int:
     """How many different colours the visible pixels have, opacity included."""
     return len(np.unique(image[image[..., 3] > 0], axis=0))
 

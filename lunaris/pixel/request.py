@@ -63,4 +63,26 @@ class PixelOutput(BaseConfig):
     private: bool = option(False, "write only the AI-generated mark into the file, not what `lunaris replay` needs: prompt, seed, model")
 
 
+@dataclass(frozen=True)
+class RetrainRequest(BaseConfig):
+    """How to retrain a checkpoint on somebody's own pictures."""
+
+    steps: int = option(300, "training steps of 32 pictures each", ge=10, le=3000)
+    learning_rate: float = option(2e-3, "peak learning rate", ge=1e-5, le=1e-2)
+    seed: int = option(0, "order of the pictures and the samples", ge=0, le=2**32 - 1)
+
+
+# Why a picture that was brought to be learned from was left out, or used in part: what is told of it.
+WHY = {
+    "unreadable": "{detail}",
+    "bytes": "{name} is larger than 2 MB",
+    "empty": "{name} shows nothing: every pixel is transparent",
+    "twin": "{name} is the same as {detail}",
+    "outside": "{name} leads out of the ZIP",
+    "unknown": "{name} is no PNG, GIF, WebP or JPEG file",
+    "locked": "{name} needs a password",
+    "animated": "{name} is animated: its first frame is used",
+    "lines": "{name}: {detail} lines are not of the form <name.png: caption>",
+}
+
 Request, Output = PixelRequest, PixelOutput  # the names every family gives them

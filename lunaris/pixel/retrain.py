@@ -4,27 +4,28 @@
     token = start(owner, pictures, RetrainRequest(), base=folder, base_ref="pixel-16")      a job of `core.jobs`
     model_folder(ref_of(token))                                                            the checkpoint it made
 
-The command line trains on a folder of pictures without a server, and with any other setting. It keeps the checkpoint's palette, and wants
-pictures of ten kinds or more, as it always holds some out:
+The command line does the same without a server, and makes the same checkpoint of the same pictures (`retrain_folder`):
 
-    python -m lunaris pixel train --preset small --source FOLDER --init-from pixel-16 --steps 300 --learning-rate 2e-3 --beta 1 --out DIR
+    python -m lunaris pixel retrain FOLDER --out DIR
 
 What changes against training from scratch: the palette takes in the visitor's colours, each in the place of the nearest colour the
 model knew, so that what it learned about red now draws the new red; words it did not know join the list; the quality sampler, which
 learned other pictures, is left out.
 """
 
+import hashlib
 import io
 import json
 import math
 import re
+import shlex
 import shutil
 import time
 import zipfile
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -35,15 +36,16 @@ from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, images, jobs
-from lunaris.core.config import BaseConfig, option
+from lunaris.core.checkpoint import write_folder
+from lunaris.core.config import as_flags
 from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.training import Callback, Run, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, PaletteHead, load, save
-from lunaris.pixel.request import MAX_PROMPT
-from lunaris.pixel.train import command_line, count_words, make_loss, start_from
+from lunaris.pixel.request import MAX_PROMPT, WHY, RetrainRequest
+from lunaris.pixel.train import count_words, make_loss, start_from
 
 MAX_PICTURES = 200
 MIN_PICTURES = 4
@@ -68,8 +70,8 @@ class Note:
     why: str
     detail: str = ""
 
-
-WHY = ("unreadable", "bytes", "empty", "twin", "outside", "unknown", "locked", "animated", "lines")
+    def __str__(self) -> str:
+        return WHY[self.why].format(name=self.name, detail=self.detail)
 
 
 @dataclass(frozen=True)
@@ -260,15 +262,6 @@ def _words_of(name: str) -> str:
 # --- start -----------------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class RetrainRequest(BaseConfig):
-    """What a visitor may set, checked when it is made."""
-
-    steps: int = option(300, "training steps of 32 pictures each", ge=10, le=3000)
-    learning_rate: float = option(2e-3, "peak learning rate", ge=1e-5, le=1e-2)
-    seed: int = option(0, "order of the pictures and the samples", ge=0, le=2**32 - 1)
-
-
 def check_size(model: LunarCore) -> None:
     """Refuse a checkpoint whose training would take more memory and disk than a visitor may have. Raises ValueError."""
     count = sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("flow."))
@@ -285,16 +278,27 @@ def start(owner: str, pictures: Pictures, request: RetrainRequest, *, base: Path
     `name` is what the new checkpoint is called: letters, digits and hyphens. The pictures go into the job's folder in the packed layout
     that `data.load_source` reads.
     """
-    packed = io.BytesIO()
-    np.savez_compressed(packed, images=pictures.data.images)
+    settings = settings_of(request, base=base, base_ref=base_ref, name=name)
+    return jobs.shared().start(owner, f"{__name__}:run", settings, packed(pictures))
+
+
+def settings_of(request: RetrainRequest, *, base: Path, base_ref: str, name: str) -> dict[str, Any]:
+    """What `run` is to do, in JSON's values. The card names the base by `base_name`: no paths, no ids."""
+    base_name = "MODEL" if base_ref.startswith(REF) else base.name if Path(base_ref).is_dir() else base_ref
+    return {**request.to_dict(), "base": str(base.resolve()), "base_name": base_name, "name": name}
+
+
+def request_of(settings: Mapping[str, Any]) -> RetrainRequest:
+    return RetrainRequest(**{field.name: settings[field.name] for field in fields(RetrainRequest)})
+
+
+def packed(pictures: Pictures) -> dict[str, bytes]:
+    """The pictures as the files that `run` reads them from."""
+    file = io.BytesIO()
+    np.savez_compressed(file, images=pictures.data.images)
     rows = zip(pictures.names, pictures.data.captions, pictures.data.groups, strict=True)
     lines = [json.dumps({"file": file, "caption": caption, "group": group}) for file, caption, group in rows]
-    base_name = (
-        "MODEL" if base_ref.startswith(REF) else base.name if Path(base_ref).is_dir() else base_ref
-    )  # for the card: no paths, no ids
-    settings = {**request.to_dict(), "base": str(base.resolve()), "base_name": base_name, "name": name}
-    files = {"data/sprites.npz": packed.getvalue(), "data/sprites.captions.jsonl": ("\n".join(lines) + "\n").encode()}
-    return jobs.shared().start(owner, f"{__name__}:run", settings, files)
+    return {"data/sprites.npz": file.getvalue(), "data/sprites.captions.jsonl": ("\n".join(lines) + "\n").encode()}
 
 
 def ref_of(token: str) -> str:
@@ -311,6 +315,57 @@ def model_folder(ref: str) -> Path:
     return made[0]
 
 
+# --- without a server -------------------------------------------------------------------------------------------------------------
+
+
+def retrain_folder(
+    source: str | Path,
+    out: str | Path,
+    request: RetrainRequest,
+    *,
+    base_ref: str,
+    caption: str = "",
+    name: str = "my-sprites",
+    tell: Callable[[str], None] = print,
+) -> dict[str, Any]:
+    """Retrain `base_ref` on the pictures in the folder (or ZIP) `source` and leave the checkpoint in the new folder `out`.
+
+    Returns what a job reports: pictures, held_out, steps, and the figures before and after. The checkpoint is what the tab makes of the
+    same files, brought in the order of their names. Whoever interrupts it calls it again to go on: `out`/state holds all it needs.
+    `tell` hears of files that are left out. Raises ValueError and OSError in one sentence.
+    """
+    out, base = Path(out), hub.resolve(base_ref)
+    state = out / "state"
+    model = load(base)
+    check_size(model)
+    pictures = read_uploads(pictures_in(Path(source)), side=model.config.side, caption=caption)
+    settings, files = settings_of(request, base=base, base_ref=base_ref, name=name), packed(pictures)
+    content = hashlib.sha256(pictures.data.images.tobytes() + files["data/sprites.captions.jsonl"]).hexdigest()
+    job = json.dumps({**settings, "base": hub.weight_hash(base), "pictures": content})
+    if not (state / "job.json").is_file():
+        if out.exists() and (not out.is_dir() or any(not path.name.startswith(".") for path in out.iterdir())):
+            raise ValueError(f"--out must be a new or empty folder, got {out}, where something is; choose another")
+        write_folder(state, {**files, "job.json": job})
+    elif (state / "job.json").read_text(encoding="utf-8") != job:
+        raise ValueError(f"{out} holds a retraining of other pictures or settings; go on with those, or choose another --out")
+    for note in pictures.notes:
+        tell(f"note: {note}")
+    work = jobs.Work(state, settings)
+    learn(work, out, progress=True, go_on="give the same command again to go on")
+    report = json.loads((state / "progress.json").read_text(encoding="utf-8"))
+    shutil.rmtree(state)
+    return {key: report[key] for key in ("pictures", "held_out", "steps", "before", "after")}
+
+
+def pictures_in(source: Path) -> list[tuple[str, Path]]:
+    """The files in a folder as `read_uploads` takes them, in the order of their names; hidden ones are left out."""
+    if source.is_file():
+        return [(source.name, source)]
+    if not source.is_dir():
+        raise FileNotFoundError(f"no folder at {source}; give a folder or a ZIP of {MIN_PICTURES} to {MAX_PICTURES} pictures")
+    return [(path.name, path) for path in sorted(source.iterdir()) if path.is_file() and not path.name.startswith(".")]
+
+
 # --- the training, in the job's process -------------------------------------------------------------------------------------------
 
 
@@ -319,6 +374,11 @@ def run(work: jobs.Work) -> bool:
 
     Returns whether all steps are done; then the training state, four times the size of the model, is deleted.
     """
+    return learn(work, work.folder / "model" / work.settings["name"])
+
+
+def learn(work: jobs.Work, folder: Path, *, progress: bool = False, go_on: str = "resume it") -> bool:
+    """`run` with the checkpoint in `folder`. `progress` shows a bar; `go_on` says what whoever stops it should do to go on."""
     torch.set_num_threads(1)
     settings = work.settings
     base = load(settings["base"])
@@ -336,10 +396,9 @@ def run(work: jobs.Work) -> bool:
     work.report(prompts=prompts if base.config.use_text else [])
     live = Live(work, base, prompts)
     out = work.folder / "training"
-    options = {"callbacks": [live], "resume": True, "should_stop": work.should_stop, "progress": False}
+    options = {"callbacks": [live], "resume": True, "should_stop": work.should_stop, "progress": progress, "go_on": go_on}
     result = fit(model, batches, make_loss(train_config), train_config, out, **options)
     model = model.cpu().eval()
-    folder = work.folder / "model" / settings["name"]
     save(model, folder, dtype=torch.float16)
     after = reconstruction_metrics(load(folder), held)  # of the very file that is handed out
     card = make_card(model, train_config, settings, data, result.step, before, after, apart)
@@ -483,6 +542,7 @@ def make_card(
     apart: bool,
 ) -> str:
     """The card of a retrained checkpoint: from what, on what, with which command, and what it is worth before and after."""
+    command = ["retrain", "FOLDER", "--model", settings["base_name"], *as_flags(request_of(settings), RetrainRequest())]
     side, measured_on = model.config.side, "a tenth of the pictures, kept out of training"
     if not apart:
         measured_on = "the training pictures themselves: too few, or too alike by name, to keep some apart"
@@ -491,11 +551,10 @@ def make_card(
     return hub.render_card(
         name=settings["name"],
         family="pixel",
-        what=f"LunarisCore {side}x{side}, retrained for {steps} steps from `{base}` on somebody's own pictures, in the tab Retrain; "
-        "the command below is the nearest to that on the command line.",
-        data=f"{len(data)} pictures that a visitor brought; whoever publishes this checkpoint should name their authors and licences here.",
+        what=f"LunarisCore {side}x{side}, retrained for {steps} steps from `{base}` on somebody's own pictures.",
+        data=f"{len(data)} pictures that somebody brought; whoever publishes this checkpoint should name their authors and licences here.",
         licence="other",
-        command=command_line(model.config, train_config, "FOLDER"),
+        command=shlex.join(["python", "-m", "lunaris", "pixel", *command, "--name", settings["name"], "--out", "DIR"]),
         metrics={key: value for key, value in numbers.items() if math.isfinite(value)} | {"steps": steps},
         dataset=measured_on,
         limits=[

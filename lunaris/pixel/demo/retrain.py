@@ -18,7 +18,7 @@ import gradio as gr
 from lunaris.core import hub, jobs, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel.demo.common import Page, default_ref, model_for, picture_grid
-from lunaris.pixel.request import MAX_PROMPT
+from lunaris.pixel.request import MAX_PROMPT, WHY
 
 TEXTS = ui.Texts(
     "pixel_retrain",
@@ -61,18 +61,15 @@ TEXTS = ui.Texts(
             "<b>{pictures}</b> pictures as the model will see them, {captions} different captions.",
             "<b>{pictures}</b> imagens como o modelo as verá, {captions} legendas diferentes.",
         ),
-        "why_unreadable": ("{detail}", "{detail}"),
-        "why_bytes": ("{name} is larger than 2 MB", "{name} tem mais de 2 MB"),
-        "why_empty": ("{name} shows nothing: every pixel is transparent", "{name} não mostra nada: todos os pixels são transparentes"),
-        "why_twin": ("{name} is the same as {detail}", "{name} é igual a {detail}"),
-        "why_outside": ("{name} leads out of the ZIP", "{name} aponta para fora do ZIP"),
-        "why_unknown": ("{name} is no PNG, GIF, WebP or JPEG file", "{name} não é um arquivo PNG, GIF, WebP ou JPEG"),
-        "why_locked": ("{name} needs a password", "{name} pede uma senha"),
-        "why_animated": ("{name} is animated: its first frame is used", "{name} é animada: vale o primeiro quadro"),
-        "why_lines": (
-            "{name}: {detail} lines are not of the form <name.png: caption>",
-            "{name}: {detail} linhas não têm a forma <nome.png: legenda>",
-        ),
+        "why_unreadable": (WHY["unreadable"], "{detail}"),
+        "why_bytes": (WHY["bytes"], "{name} tem mais de 2 MB"),
+        "why_empty": (WHY["empty"], "{name} não mostra nada: todos os pixels são transparentes"),
+        "why_twin": (WHY["twin"], "{name} é igual a {detail}"),
+        "why_outside": (WHY["outside"], "{name} aponta para fora do ZIP"),
+        "why_unknown": (WHY["unknown"], "{name} não é um arquivo PNG, GIF, WebP ou JPEG"),
+        "why_locked": (WHY["locked"], "{name} pede uma senha"),
+        "why_animated": (WHY["animated"], "{name} é animada: vale o primeiro quadro"),
+        "why_lines": (WHY["lines"], "{name}: {detail} linhas não têm a forma <nome.png: legenda>"),
         "more_notes": ("and {count} more", "e mais {count}"),
         "waiting": ("Waiting: place {position} in the queue", "Na fila: lugar {position}"),
         "starting": ("Starting …", "Começando …"),
