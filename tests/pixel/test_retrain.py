@@ -16,8 +16,8 @@ import torch
 from PIL import Image
 
 from lunaris.core import hub, images, jobs, space
-from lunaris.core.config import ConfigError
-from lunaris.pixel import PixelConfig, PixelTrainConfig, load, retrain, save, sprites
+from lunaris.core.config import ConfigError, given_flags
+from lunaris.pixel import PixelConfig, PixelTrainConfig, load, retrain, save, sprites, verbs
 from lunaris.pixel.data import SpriteSet, fit_palette, load_source
 from lunaris.pixel.metrics import psnr
 from lunaris.pixel.retrain import RetrainRequest, adapted, adopt_palette, hold_out, read_uploads
@@ -362,7 +362,9 @@ def test_card_tells_source_numbers_and_a_command_that_the_command_line_takes(ret
     assert "kept out of training" in card and "psnr_db before" in card and "psnr_db after" in card
     line = next(line for line in card.splitlines() if line.startswith("python -m lunaris"))
     args = build_parser("pixel").parse_args(shlex.split(line)[3:])
-    assert args.source == "FOLDER" and str(retrained.folder) not in card
+    order = verbs.Retrain.from_dict(given_flags(args, verbs.Retrain))
+    assert order == verbs.Retrain(folder="FOLDER", name="mine", steps=40) and args.model == "pixel-16"
+    assert str(retrained.folder) not in card
 
 
 def test_stopped_at_any_step_and_resumed_equals_never_stopped(base, tmp_path):
