@@ -60,7 +60,9 @@ def add_to_card(folder: Path, prompts: list[str], how: str) -> None:
         after = mark + after
     rows = [", ".join(prompts[i : i + COLUMNS]) for i in range(0, len(prompts), COLUMNS)]
     told = "\n".join(f"{number}. {row}" for number, row in enumerate(rows, 1))
-    section = f"## Samples\n\n![{len(prompts)} sprites in rows of {COLUMNS}](samples.png)\n\n{how} Nothing is picked. Row by row:\n\n{told}\n\n"
+    section = (
+        f"## Samples\n\n![{len(prompts)} sprites in rows of {COLUMNS}](samples.png)\n\n{how} Nothing is picked. Row by row:\n\n{told}\n\n"
+    )
     text = join_card(front, before + section + after)
     validate_card(text)
     (folder / "README.md").write_text(text, encoding="utf-8")
@@ -78,7 +80,9 @@ def main() -> None:
     real = list(args.prompts or REAL.get(model.config.side, ()))
     prompts = procedural_prompts(len(real) or 16, args.seed) + real
     mode = metrics.modes(model)[-1]
-    picture = grid(from_model(metrics.draw(model, prompts, seed=args.seed, mode=mode)), columns=COLUMNS, scale=64 // model.config.side, gap=1)
+    picture = grid(
+        from_model(metrics.draw(model, prompts, seed=args.seed, mode=mode)), columns=COLUMNS, scale=64 // model.config.side, gap=1
+    )
     to_pil(picture).save(args.out or folder / "samples.png", optimize=True)
     if not args.out:
         add_to_card(folder, prompts, f"By `python benchmarks/pixel_samples.py --model {Path(args.model).name}` in {mode} mode.")

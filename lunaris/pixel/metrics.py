@@ -146,7 +146,7 @@ def draw(
                 text = torch.where(silent, model.null, model.embed(chunk))
             drawn = model.decode_each(model.noise(seed + start, len(chunk)) * how["temperature"], text, how["guidance"])
         if mode == "quality":
-            drawn = model.paint(drawn, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance)
+            drawn = model.finish(drawn, chunk, seed=seed + start, steps=usual.steps, guidance=usual.guidance)
         pictures.append(drawn)
     return torch.cat(pictures)
 

@@ -29,6 +29,7 @@ from lunaris.pixel.flow import FlowUNet, sample
 from lunaris.pixel.matcher import Matcher
 
 UNLIKELY = 1e-8  # no probability is less: it bounds the cost of one surprising pixel
+IN_FAVOUR = 0.05  # of the sketch: a painting must fit its prompt better by this cosine to take the sketch's place
 CLOSE_CALL = 1e-3  # difference of two log-probabilities under which a batch's rounding could decide; it stays under 1e-4
 
 # --- pictures --------------------------------------------------------------------------------------------------------------------
@@ -476,7 +477,7 @@ class LunarCore(nn.Module):
         temperature: float = 1.0,
         guidance: float = 1.0,
         mode: str = "instant",
-        steps: int = 8,
+        steps: int = 6,
         candidates: int = 1,
         on_picture: Callable[[int], None] | None = None,
     ) -> Float[Tensor, "b c h w"]:
@@ -496,7 +497,7 @@ class LunarCore(nn.Module):
             sketches = self._sketch(batch_size, words, seed, temperature, 1.0, candidates)
             pictures = []  # one at a time: in a batch the CPU sums in another order, and every step would carry the difference further
             for i in range(batch_size):
-                pictures.append(self.paint(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))
+                pictures.append(self.finish(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))
                 tell(i + 1)
             return torch.cat(pictures)
         return self._sketch(batch_size, words, seed, temperature, guidance, candidates, tell)
@@ -527,7 +528,7 @@ class LunarCore(nn.Module):
 
     @torch.no_grad()
     def paint(
-        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 8, guidance: float = 1.0
+        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 6, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
         """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding."""
         tokens, mask = self.tokens(prompts)
@@ -535,6 +536,23 @@ class LunarCore(nn.Module):
         meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
         noise = torch.cat([self._seeded(flow_seed(seed + i), 1, sketches.shape[1:]) for i in range(len(sketches))])
         return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance)
+
+    @torch.no_grad()
+    def finish(
+        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 6, guidance: float = 1.0
+    ) -> Float[Tensor, "b c h w"]:
+        """`paint`; but where a matcher finds that the sketch fits its prompt about as well, the sketch stays: its colours are clean.
+
+        The painting is compared in the palette's colours, as the matcher knows sprites.
+        """
+        painted = self.paint(sketches, prompts, seed=seed, steps=steps, guidance=guidance)
+        if self.config.ranking != "matcher":
+            return painted
+        shown = painted if self.config.head == "mse" else self.head.snap(painted)
+        fit = self.match(torch.cat([sketches, shown]), prompts)  # (2b, b)
+        before, after = (part.diagonal() for part in fit.split(len(sketches)))
+        stays = (before > after - IN_FAVOUR) & torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
+        return torch.where(stays[:, None, None, None], sketches, painted)
 
     @torch.no_grad()
     def match(self, pictures: Float[Tensor, "b c h w"], prompts: list[str]) -> Float[Tensor, "b p"]:

@@ -20,9 +20,9 @@ class PixelRequest(BaseConfig):
     guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as trained, more exaggerates", ge=0, le=5)
 
     mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
-    steps: int = option(8, "steps of the flow sampler in quality mode", ge=2, le=32)
+    steps: int = option(6, "steps of the flow sampler in quality mode", ge=2, le=32)
     candidates: int = option(
-        0, "drafts per sprite, of which the one that fits the prompt best is kept; 0 = as the mode needs: 1 instant, 4 quality", ge=0, le=8
+        0, "drafts per sprite, of which the one that fits the prompt best is kept; 0 = as the mode needs: 1 instant, 8 quality", ge=0, le=8
     )
     palette: str = option("", "colours to keep to: gameboy, pico8, nes, c64 or a list such as '#0f380f #306230'; empty = as drawn")
     colours: int = option(0, "most colours in one sprite, 2 to 64; 0 = as drawn", ge=0, le=64)
@@ -31,7 +31,7 @@ class PixelRequest(BaseConfig):
     @property
     def drafts(self) -> int:
         """How many drafts this order means. The flow paints what the sketch shows, so there a good sketch is worth the wait."""
-        return self.candidates or (4 if self.mode == "quality" else 1)
+        return self.candidates or (8 if self.mode == "quality" else 1)
 
     def check(self) -> None:
         if self.colours == 1:

@@ -34,7 +34,7 @@ def pixel_generate(
     guidance: float = 1.0,
     model: str = "",
     mode: str = "instant",
-    steps: int = 8,
+    steps: int = 6,
     candidates: int = 0,
     palette: str = "",
     colours: int = 0,
@@ -55,7 +55,7 @@ def pixel_generate(
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
         mode: "instant", or "quality" for the flow sampler of checkpoints that have one.
         steps: Steps of the flow sampler, 2 to 32; quality mode only.
-        candidates: Drafts per sprite, 1 to 8, of which the one that fits the prompt best is kept; 0 takes 1 instant, 4 quality.
+        candidates: Drafts per sprite, 1 to 8, of which the one that fits the prompt best is kept; 0 takes 1 instant, 8 quality.
         palette: Colours to keep to: gameboy, pico8, nes, c64, or a list such as "#0f380f #9bbc0f"; empty is as drawn.
         colours: Most colours in one sprite, 2 to 64; 0 is as drawn.
         background: Colour behind the sprites, such as "#203040"; empty is transparent.

@@ -63,8 +63,8 @@ TEXTS = ui.Texts(
         ),
         "candidates": ("Best of", "Melhor de"),
         "candidates_info": (
-            "Drafts for each sprite, of which the one that fits the words best is kept. 0: one, in best quality four.",
-            "Rascunhos para cada sprite; fica o que melhor combina com as palavras. 0: um, na melhor qualidade quatro.",
+            "Drafts for each sprite, of which the one that fits the words best is kept. 0: one, in best quality eight.",
+            "Rascunhos para cada sprite; fica o que melhor combina com as palavras. 0: um, na melhor qualidade oito.",
         ),
         "flow_steps": ("Sampler steps", "Passos do amostrador"),
         "flow_steps_info": ("More steps take longer and change the pictures.", "Mais passos demoram mais e mudam as imagens."),
