@@ -33,7 +33,7 @@ REAL = {
     32: (
         "red dragon, dragon monster", "orc, monster", "skeleton, undead monster", "snake, animal monster", "red potion, potion item",
         "ring, item", "large shield, shield armour item", "long sword, weapon item", "axe, weapon item", "yellow book, item",
-        "robe blue, body player equipment", "altar, altar dungeon", "stone, wall dungeon", "grass, floor dungeon", "deep water, water dungeon",
+        "robe blue, body player equipment", "altar, altar dungeon", "stone, wall dungeon", "grass, floor dungeon", "deep water, dungeon",
         "flame, effect",
     ),
 }  # fmt: skip

@@ -14,6 +14,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 import pixel_ablation
 import pixel_prompts
 import pixel_quality
+import pixel_samples
 import pixel_speed
 import results
 import train_features
@@ -206,6 +207,28 @@ def test_the_ablation_trains_judges_and_writes_its_table(tmp_path, monkeypatch, 
     assert len(rows) == 2 and all(row.count("±") == 7 for row in rows) and "unseen colour" in text
     assert read_image(sheet).shape == (2 * 64, 8 * 64, 4)
     assert "seed 2, ours" in capsys.readouterr().err
+
+
+# --- pixel_samples.py -------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_sample_grid_goes_on_the_card_once(folder, monkeypatch):
+    card = (ROOT / "checkpoints" / "pixel-16" / "README.md").read_text(encoding="utf-8")
+    before, _, rest = card.partition("## Samples")
+    (folder / "README.md").write_text(before + rest[rest.index("## Data and licences") :], encoding="utf-8")
+    monkeypatch.setattr(sys, "argv", ["pixel_samples.py", "--model", str(folder)])
+    for _ in range(2):  # the second time replaces the section
+        pixel_samples.main()
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    validate_card(text)
+    sections = [line for line in text.splitlines() if line.startswith("## ")]
+    assert sections == [line for line in card.splitlines() if line.startswith("## ")] and sections.count("## Samples") == 1
+    assert "1. " in text and "magnifier icon" in text and str(folder.parent) not in text
+    shown = read_image(folder / "samples.png")
+    prompts = [*pixel_samples.procedural_prompts(16, 7), *pixel_samples.REAL[16]]
+    assert shown.shape == (4 * 17 * 4 - 4, 8 * 17 * 4 - 4, 4) and all(prompt in text for prompt in prompts)
+    pairs = [sprites.parse(prompt) for prompt in prompts[:16]]
+    assert len({kind for kind, _ in pairs}) == 16 and [bool(sprites.is_validation(*pair)) for pair in pairs] == [False, True] * 8
 
 
 # --- pixel_speed.py -------------------------------------------------------------------------------------------------------------------
