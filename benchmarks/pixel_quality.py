@@ -267,7 +267,8 @@ def cell(found: dict | None) -> str:
 
 
 def sheet_prompts(sources: Sequence[Source], is_seen: Callable[[str], bool]) -> dict[str, list[str]]:
-    """64 procedural prompts (seen and unseen pairs, both languages) and 64 real captions of seen words, held-out ones first."""
+    """64 procedural prompts (seen and unseen pairs, both languages), 64 real captions of seen words, held-out ones first, and 64 real
+    captions that training had."""
     rng = np.random.default_rng(0)
     procedural = []
     for split in ("train", "validation"):
@@ -281,7 +282,10 @@ def sheet_prompts(sources: Sequence[Source], is_seen: Callable[[str], bool]) -> 
         pools.append([pool[j] for pool in (sorted(held), sorted(train - held)) for j in rng.permutation(len(pool))])
     real = [pool for source, pool in zip(sources, pools, strict=True) if source.name != "procedural"]
     captions = [caption for row in itertools.zip_longest(*real) for caption in row if caption]  # the sets in turn
-    return pages | ({"real": captions[:64]} if captions else {})
+    if not captions:
+        return pages
+    trained = sorted({caption for source in sources if source.name != "procedural" for caption in source.train.captions})
+    return pages | {"real": captions[:64], "known": [trained[i] for i in rng.permutation(len(trained))[:64]]}
 
 
 def write_sheets(folder: Path, systems: Sequence[System], pages: dict[str, list[str]]) -> None:

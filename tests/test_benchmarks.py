@@ -12,6 +12,7 @@ import torch
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import pixel_ablation
+import pixel_naming
 import pixel_prompts
 import pixel_quality
 import pixel_samples
@@ -293,3 +294,29 @@ def test_the_shipped_networks_card_names_its_script_and_all_its_sources():
     shipped = (ROOT / "checkpoints/pixel-features/README.md").read_text(encoding="utf-8")
     assert "python benchmarks/train_features.py" in shipped
     assert all(f"of `{name}`" in shipped for name in (*train_features.REAL, "procedural"))
+
+
+# --- pixel_naming.py --------------------------------------------------------------------------------------------------------------------
+
+
+def test_answers_are_counted_by_verdict_and_an_unknown_one_is_refused():
+    rows = {
+        str(i): {"verdict": verdict} for i, verdict in enumerate(["first", "first", "second", "part", "wrong", "wrong", "wrong", "wrong"])
+    }
+    claims = {claim["name"]: claim for claim in pixel_naming.count({"real": rows})}
+    assert [claim["value"] for claim in claims.values()] == [0.25, 0.375, 0.5] and claims["real: named, one of two guesses"][
+        "at_least"
+    ] == 0.5
+    with pytest.raises(ValueError, match="first, second, part, wrong, got 'perhaps' on the sheet 'real'"):
+        pixel_naming.count({"real": {"1": {"verdict": "perhaps"}}})
+
+
+@pytest.mark.parametrize("folder", sorted((ROOT / "benchmarks").glob("naming-*")), ids=lambda folder: folder.name)
+def test_every_kept_sheet_has_its_answers(folder):
+    """A verdict may be argued with only where the sheet, what was asked and what was named are all there."""
+    answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    assert {path.name for path in folder.iterdir()} == {"answers.json", *(f"{page}-quality.png" for page in answers)}
+    for rows in answers.values():
+        assert list(rows) == [str(i) for i in range(1, 65)]
+        assert all(row["asked"] and row["verdict"] in pixel_naming.VERDICTS for row in rows.values())
+        assert all(row["named"] or row["verdict"] == "wrong" for row in rows.values())

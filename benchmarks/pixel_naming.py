@@ -1,0 +1,62 @@
+"""Can one name what was drawn? Counts the answers of a blind judge and writes its part of benchmarks/RESULTS.md.
+
+    python benchmarks/pixel_naming.py [--folder naming-16] [--json]
+
+The folder keeps the sheets as `pixel_quality.py --sheet` drew them and answers.json: what was asked, what the judge named (a first and a
+second guess, on the procedural sheet also the colour), and the verdict. first, second: that guess means the thing asked for; part: it
+names one of the things in a caption of several ("arrow" for "telephone with arrow"); wrong: anything else. The judge saw the sheets alone.
+"""
+
+import argparse
+import json
+import sys
+from collections import Counter
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import results
+
+VERDICTS = ("first", "second", "part", "wrong")
+GOALS = {"procedural": (0.9, 0.95), "real": (0.5, 0.6), "known": (0.5, 0.6)}
+
+
+def count(answers: dict[str, dict[str, dict]]) -> list[dict]:
+    """A claim per sheet and way to count. Raises ValueError for a verdict that is none of VERDICTS."""
+    claims = []
+    for page, rows in answers.items():
+        verdicts = Counter(row["verdict"] for row in rows.values())
+        if unknown := verdicts.keys() - set(VERDICTS):
+            raise ValueError(f"a verdict must be one of {', '.join(VERDICTS)}, got {min(unknown)!r} on the sheet {page!r}")
+        n, at_least, aim = len(rows), *GOALS[page]
+        ways = {"first guess": {"first"}, "one of two guesses": {"first", "second"}, "in part": {"first", "second", "part"}}
+        for way, counted in ways.items():
+            goal = {"at_least": at_least, "aim": aim} if way == "one of two guesses" else {"aim": None}
+            share = round(sum(verdicts[name] for name in counted) / n, 4)
+            claims.append({"name": f"{page}: named, {way}", "value": share, "unit": "", "spread": None, "n": n, "baseline": "", **goal})
+    return claims
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--folder", default="naming-16", help="beside this file: the sheets and the answers")
+    parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
+    args = parser.parse_args()
+    claims = count(json.loads((Path(__file__).parent / args.folder / "answers.json").read_text(encoding="utf-8")))
+    if args.json:
+        print(json.dumps({"claims": claims}))
+        return
+    side = args.folder.rpartition("-")[2]
+    more = (
+        f"Sheets and every answer: `benchmarks/{args.folder}/`. The judge was a vision-language model that saw the sheets alone, not a "
+        "person; one judge, one seed. The captions of the sheet real are held-out ones, each word of which training had, in other company; "
+        "those of the sheet known are training captions, drawn at random."
+    )
+    title = f"LunarisCore {side}x{side}: named blind"
+    results.publish(
+        f"pixel_naming_{side}", title, f"python benchmarks/pixel_naming.py --folder {args.folder}", claims, keep=True, more=more
+    )
+
+
+if __name__ == "__main__":
+    main()
