@@ -71,7 +71,7 @@ def one_run(name: str, source: str, steps: int, seed: int, folder: Path):
     return pixel.load(folder), time.process_time() - began
 
 
-def judge(model, classify, held, n: int, seed: int) -> dict[str, float | None]:
+def judge(model, classify, held, n: int, seed: int) -> dict[str, float]:
     """The figures of one run."""
     rows = {}
     for pairs, split in (("seen", "train"), ("unseen", "validation")):
@@ -123,7 +123,8 @@ def main() -> None:
         for name in names:
             with tempfile.TemporaryDirectory() as folder:
                 model, seconds = one_run(name, source, steps, seed, Path(folder))
-            found[name].append(judge(model, classify, held, n, seed) | {"CPU s": seconds})
+            figures = judge(model, classify, held, n, seed) | {"CPU s": seconds}
+            found[name].append({key: float(value) for key, value in figures.items()})
             print(f"seed {seed}, {name}: {found[name][-1]}", file=sys.stderr, flush=True)
             if seed == 1:
                 rows.append(from_model(metrics.draw(model, SAMPLE, seed=7)))
@@ -134,7 +135,8 @@ def main() -> None:
         return
     title = f"LunarisCore: what each part brings ({steps} steps, {seeds} seeds, n = {n} prompts a seed)"
     text = f"Shares of prompts with kind and colour right, over {'procedural sprites and icons' if real else 'procedural sprites'}.\n\n"
-    results.publish("pixel_ablation", title, "python benchmarks/pixel_ablation.py", [], keep=not args.quick, more=text + as_table(found))
+    command = f"python benchmarks/pixel_ablation.py --steps {steps} --seeds {seeds}"
+    results.publish("pixel_ablation", title, command, [], keep=not args.quick, more=text + as_table(found))
 
 
 if __name__ == "__main__":
