@@ -201,11 +201,11 @@ def test_the_ablation_trains_judges_and_writes_its_table(tmp_path, monkeypatch, 
     monkeypatch.setattr(pixel_ablation, "VARIANTS", {name: pixel_ablation.VARIANTS[name] for name in ("plain (the spec's)", "ours")})
     monkeypatch.setattr(pixel_prompts, "Templates", lambda side: lambda images: np.zeros((len(images), 2), int))  # seconds to draw
     sheet = tmp_path / "sheet.png"
-    monkeypatch.setattr(sys, "argv", ["pixel_ablation.py", "--data", "", "--steps", "2", "--seeds", "2", "--sheet", str(sheet)])
+    monkeypatch.setattr(sys, "argv", ["pixel_ablation.py", "--steps", "2", "--seeds", "2", "--sheet", str(sheet)])
     pixel_ablation.main()
     text = results.RESULTS.read_text()
     rows = [line for line in text.splitlines() if line.startswith(("| plain", "| ours"))]
-    assert len(rows) == 2 and all(row.count("±") == 7 for row in rows) and "unseen colour" in text
+    assert len(rows) == 2 and all(row.count("±") == 7 for row in rows) and "unseen, colour" in text
     assert read_image(sheet).shape == (2 * 64, 8 * 64, 4)
     assert "seed 2, ours" in capsys.readouterr().err
 
