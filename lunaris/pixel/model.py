@@ -521,7 +521,7 @@ class LunarCore(nn.Module):
         chosen = []
         for i in range(batch_size):
             z = torch.cat([self.noise(seed + i, draft=draft) for draft in range(candidates)]) * temperature
-            drafts = self.decode(z, text.expand(candidates, -1), guidance)  # a batch of its own, so alike in every order of pictures
+            drafts = self.decode_each(z, text, guidance)
             chosen.append(drafts[self.match(drafts, [words]).argmax()])
             tell(i + 1)
         return torch.stack(chosen)
