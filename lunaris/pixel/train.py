@@ -263,6 +263,9 @@ def start_from(model: LunarCore, trained: LunarCore, *, freeze: bool = False) ->
             raise ConfigError(f"{name} must equal that of init_from, got {ours} and {theirs}; set {name} to {theirs}")
     if trained.config.use_text and trained.config.text_encoder_config != model.config.text_encoder_config:
         raise ConfigError("text_encoder_config must equal that of init_from; copy it from its config.json")
+    for part in sorted(added_parts(model.config) & added_parts(trained.config)):
+        if getattr(model.config, part) != getattr(trained.config, part):
+            raise ConfigError(f"the sizes of the {part} must equal those of init_from; copy the section {part!r} from its config.json")
     weights = trained.state_dict()
     wanted = model.state_dict()
     model.load_state_dict(wanted | {name: value for name, value in weights.items() if name in wanted})

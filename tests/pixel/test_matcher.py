@@ -148,6 +148,9 @@ def test_stages_that_do_not_fit_are_refused_before_anything_is_written(trained, 
         train(SMALL, stage, tmp_path / "x", progress=False)
     with pytest.raises(ConfigError, match="init_from has no flow"):
         train(CONFIG.replace(sampler="flow"), stage, tmp_path / "x", progress=False)
+    with pytest.raises(ConfigError, match="sizes of the matcher must equal those of init_from"):
+        again = QUICK.replace(stage="matcher", init_from=str(trained[1]))
+        train(CONFIG.replace(matcher=MatcherConfig(filters=(8, 16), dim=16)), again, tmp_path / "x", progress=False)
     with pytest.raises(ConfigError, match="stage 'matcher' needs init_from"):
         QUICK.replace(stage="matcher")
     with pytest.raises(ConfigError, match="needs use_text true"):
