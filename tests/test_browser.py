@@ -293,6 +293,7 @@ def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     generate(page, "a red potion")
     runs = page.locator("#pixel-runs li")
     expect(runs).to_have_count(2, timeout=30_000)
+    page.wait_for_timeout(1000)  # on a busy machine the last stream may still be open, and the browser complains when a reload cuts it
     page.reload()
     page.locator("#pixel-go").wait_for()
     unfold(page, "#pixel-history")
