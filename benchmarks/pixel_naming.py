@@ -49,7 +49,7 @@ def main() -> None:
     side = args.folder.rpartition("-")[2]
     more = (
         f"Sheets and every answer: `benchmarks/{args.folder}/`. The judge was a vision-language model that saw the sheets alone, not a "
-        "person; one judge, one seed. The captions of the sheet real are held-out ones, each word of which training had, in other company; "
+        "person; one judge, one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, each word of which training had, in other company; "
         "those of the sheet known are training captions, drawn at random."
     )
     title = f"LunarisCore {side}x{side}: named blind"

@@ -23,6 +23,11 @@ START_SCALE = 10.0  # 1 / temperature at first, learned from there
 MAX_SCALE = 50.0
 
 
+def masked_mean(x: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b d"]:
+    """The mean over real tokens; padding has no say, and a row without tokens is zero."""
+    return (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+
+
 class PictureTower(nn.Module):
     """A picture as a unit vector: convolutions, a halving before each further width; at the end mean and maximum over the places."""
 
@@ -51,7 +56,7 @@ class WordTower(nn.Module):
         if self.training:
             kept = mask & (torch.rand(mask.shape, device=mask.device) >= self.dropout_rate)
             mask = torch.where(kept.any(1, keepdim=True), kept, mask)
-        mean = (self.embedding(tokens) * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
+        mean = masked_mean(self.embedding(tokens), mask)
         return F.normalize(mean + self.mlp(mean), dim=-1)
 
 

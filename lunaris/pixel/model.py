@@ -26,7 +26,7 @@ from torch import Tensor, nn
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
 from lunaris.pixel.flow import FlowUNet, sample
-from lunaris.pixel.matcher import Matcher
+from lunaris.pixel.matcher import Matcher, masked_mean
 
 UNLIKELY = 1e-8  # no probability is less: it bounds the cost of one surprising pixel
 IN_FAVOUR = 0.05  # of the sketch: a painting must fit its prompt better by this cosine to take the sketch's place
@@ -235,11 +235,6 @@ class TransformerBlock(nn.Module):
         attended = F.scaled_dot_product_attention(q, k, v, attn_mask=mask[:, None, None, :])
         x = x + self.dropout(self.out(attended.transpose(1, 2).flatten(2)))
         return x + self.dropout(self.feed_forward(self.norm2(x)))
-
-
-def masked_mean(x: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[Tensor, "b d"]:
-    """The mean over real tokens; padding has no say, and a row without tokens is zero."""
-    return (x * mask[..., None]).sum(1) / mask.sum(1, keepdim=True).clamp_min(1)
 
 
 class TextEncoder(nn.Module):

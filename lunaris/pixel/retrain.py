@@ -9,8 +9,8 @@ The command line does the same without a server, and makes the same checkpoint o
     python -m lunaris pixel retrain FOLDER --out DIR
 
 What changes against training from scratch: the palette takes in the visitor's colours, each in the place of the nearest colour the
-model knew, so that what it learned about red now draws the new red; words it did not know join the list; the quality sampler, which
-learned other pictures, is left out.
+model knew, so that what it learned about red now draws the new red; words it did not know join the list; the quality sampler
+and the matcher, which learned other pictures, are left out.
 """
 
 import hashlib
@@ -264,7 +264,7 @@ def _words_of(name: str) -> str:
 
 def check_size(model: LunarCore) -> None:
     """Refuse a checkpoint whose training would take more memory and disk than a visitor may have. Raises ValueError."""
-    count = sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith("flow."))
+    count = sum(parameter.numel() for name, parameter in model.named_parameters() if not name.startswith(("flow.", "matcher.")))
     if count > MAX_PARAMETERS:
         raise ValueError(
             f"a checkpoint that is retrained here must have at most {MAX_PARAMETERS:,} parameters, got {count:,}; "
