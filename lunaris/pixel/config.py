@@ -72,6 +72,7 @@ class MatcherConfig(BaseConfig):
 
     filters: tuple[int, ...] = option((32, 64, 128, 192), "channels at full size and at each half of it", ge=8, le=2048)
     dim: int = option(192, "width of the compared vectors and of a word", ge=8, le=2048)
+    patch: int = option(1, "side of the squares of pixels taken together: 1, or 2 for the larger pictures", ge=1, le=4)
 
     def check(self) -> None:
         if not self.filters or any(width % 8 for width in self.filters):
@@ -109,7 +110,7 @@ class PixelConfig(BaseConfig):
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"
     )
 
-    patch: int = option(1, "side of the squares of pixels that the decoder draws at once: 1, or 2 for the larger pictures", ge=1, le=2)
+    patch: int = option(1, "side of the squares of pixels that encoder and decoder take at once: 1, or 2 for larger pictures", ge=1, le=4)
 
     def check(self) -> None:
         height, width, channels = self.input_shape
@@ -121,6 +122,10 @@ class PixelConfig(BaseConfig):
             raise ConfigError(f"input_shape must end in 3 (RGB) or 4 (RGBA) channels, got {channels}; try [{height}, {width}, 4]")
         if not self.filters:
             raise ConfigError("filters must name at least one stage, got []; try [64, 128, 256]")
+        if self.side % self.patch or self.side // self.patch < 8:
+            raise ConfigError(f"patch must leave a grid of at least 8x8, got {self.patch} for a side of {self.side}; try 1")
+        if self.ranking == "matcher" and self.side % self.matcher.patch:
+            raise ConfigError(f"matcher patch must divide the side {self.side}, got {self.matcher.patch}; try 1")
         if self.norm == "group" and any(width % 8 for width in self.filters):
             raise ConfigError(f"filters must be multiples of 8 with norm 'group', got {list(self.filters)}; try [64, 128, 256]")
         if self.sampler == "flow":

@@ -31,8 +31,9 @@ def masked_mean(x: Float[Tensor, "b t d"], mask: Bool[Tensor, "b t"]) -> Float[T
 class PictureTower(nn.Module):
     """A picture as a unit vector: convolutions, a halving before each further width; at the end mean and maximum over the places."""
 
-    def __init__(self, channels: int, filters: tuple[int, ...], d: int):
+    def __init__(self, channels: int, filters: tuple[int, ...], d: int, patch: int = 1):
         super().__init__()
+        self.patch, channels = patch, channels * patch**2
         layers: list[nn.Module] = [nn.Conv2d(channels, filters[0], 3, padding=1), nn.GroupNorm(8, filters[0]), nn.ReLU()]
         for before, after in zip(filters, filters[1:], strict=False):
             for width, stride in ((before, 2), (after, 1)):
@@ -40,7 +41,7 @@ class PictureTower(nn.Module):
         self.stages, self.leave = nn.Sequential(*layers), nn.Linear(2 * filters[-1], d)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b d"]:
-        places = self.stages(images * 2 - 1).flatten(2)
+        places = self.stages(F.pixel_unshuffle(images * 2 - 1, self.patch)).flatten(2)
         return F.normalize(self.leave(torch.cat([places.mean(-1), places.amax(-1)], -1)), dim=-1)
 
 
@@ -66,7 +67,7 @@ class Matcher(nn.Module):
     def __init__(self, config: PixelConfig):
         super().__init__()
         settings, text = config.matcher, config.text_encoder_config
-        self.picture = PictureTower(config.channels, settings.filters, settings.dim)
+        self.picture = PictureTower(config.channels, settings.filters, settings.dim, settings.patch)
         self.words = WordTower(text.vocab_size, settings.dim, text.dropout_rate)
         self.log_scale = nn.Parameter(torch.tensor(START_SCALE).log())
 

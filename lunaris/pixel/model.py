@@ -48,12 +48,21 @@ class Encoder(nn.Module):
     """Pictures to the parameters of q(z|x) (PX-02): per filter a 3x3 convolution + norm + ReLU, then two dense heads.
 
     A stage halves the picture until it is 2x2; later filters keep the size. BatchNorm (the spec's) uses the batch in training and its
-    running statistics in eval(), so a single picture is encoded as it would be in a batch (PX-24).
+    running statistics in eval(), so a single picture is encoded as it would be in a batch (PX-24). With `patch` 2 the first stage takes
+    squares of 2x2 pixels, as the decoder then draws them.
     """
 
-    def __init__(self, latent_dim: int, filters: tuple[int, ...], input_shape: tuple[int, int, int] = (16, 16, 3), norm: str = "batch"):
+    def __init__(
+        self,
+        latent_dim: int,
+        filters: tuple[int, ...],
+        input_shape: tuple[int, int, int] = (16, 16, 3),
+        norm: str = "batch",
+        patch: int = 1,
+    ):
         super().__init__()
-        side, _, channels = input_shape
+        self.patch = patch
+        side, channels = input_shape[0] // patch, input_shape[2] * patch**2
         halved, layers = halvings(side, len(filters)), []
         for i, width in enumerate(filters):
             layers += [nn.Conv2d(channels, width, 3, stride=2 if i < halved else 1, padding=1), _norm(norm, width), nn.ReLU()]
@@ -64,7 +73,7 @@ class Encoder(nn.Module):
         self.logvar = nn.Linear(channels * grid * grid, latent_dim)
 
     def forward(self, images: Float[Tensor, "b c h w"]) -> tuple[Float[Tensor, "b l"], Float[Tensor, "b l"]]:
-        flat = self.stages(images).flatten(1)  # (b, filters[-1]·grid²)
+        flat = self.stages(F.pixel_unshuffle(images, self.patch)).flatten(1)  # (b, filters[-1]·grid²)
         return self.mean(flat), self.logvar(flat).clamp(-8, 8)
 
 
@@ -147,6 +156,21 @@ class PaletteHead(nn.Module):
             raise ValueError(f"a palette must have 1 to {len(self.palette)} colours, got {len(colours)}; raise palette_size")
         self.palette.zero_()[: len(colours)] = colours
         self.used.zero_()[: len(colours)] = 1
+
+    @torch.no_grad()
+    def adopt_palette(self, colours: Float[Tensor, "p c"]) -> None:
+        """Put each of `colours` in the place of the nearest one in the palette, nearest pairs first; the places left keep theirs.
+
+        A slot's liking for a place is what the model learned: there "red" goes on meaning red, in the new shade.
+        """
+        distance = torch.cdist(colours, self.palette)
+        distance[:, self.used == 0] = 10.0  # an empty place is worse than any colour
+        free_colour, free_place = torch.ones(len(colours), dtype=torch.bool), torch.ones(len(self.palette), dtype=torch.bool)
+        for pair in distance.flatten().argsort(stable=True).tolist():
+            colour, place = divmod(pair, len(self.palette))
+            if free_colour[colour] and free_place[place]:
+                self.palette[place], self.used[place] = colours[colour], 1
+                free_colour[colour] = free_place[place] = False
 
     def nearest(self, images: Float[Tensor, "b c h w"]) -> Int[Tensor, "b h w"]:
         """Index of the nearest palette colour of every pixel."""
@@ -372,7 +396,7 @@ class LunarCore(nn.Module):
 
         self.head = HEADS[config.head](config)
         output_shape = (config.side, config.side, self.head.channels)
-        self.encoder = Encoder(config.latent_dim, config.filters, config.input_shape, config.norm)
+        self.encoder = Encoder(config.latent_dim, config.filters, config.input_shape, config.norm, config.patch)
         self.decoder = Decoder(config.latent_dim, output_shape, config.filters[::-1], config.norm, config.upsample, config.patch)
         if config.use_text:
             self.text_encoder = make_text_encoder(config.text_encoder_config, config.latent_dim)

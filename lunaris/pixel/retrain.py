@@ -451,24 +451,8 @@ def adapted(base: LunarCore, data: SpriteSet, *, seed: int = 0) -> LunarCore:
     model.words = {**base.words, **count_words(data.captions)} if base.config.use_text else {}
     if isinstance(model.head, PaletteHead):
         size, channels = base.config.palette_size, base.config.channels
-        adopt_palette(model.head, fit_palette(data.images, size, channels, seed=seed))
+        model.head.adopt_palette(fit_palette(data.images, size, channels, seed=seed))
     return model
-
-
-@torch.no_grad()
-def adopt_palette(head: PaletteHead, colours: Float[Tensor, "p c"]) -> None:
-    """Put each of `colours` in the place of the nearest one in the palette, nearest pairs first; the places left keep theirs.
-
-    A slot's liking for a place is what the model learned: there "red" goes on meaning red, in the new shade.
-    """
-    distance = torch.cdist(colours, head.palette)
-    distance[:, head.used == 0] = 10.0  # an empty place is worse than any colour
-    free_colour, free_place = torch.ones(len(colours), dtype=torch.bool), torch.ones(len(head.palette), dtype=torch.bool)
-    for pair in distance.flatten().argsort(stable=True).tolist():
-        colour, place = divmod(pair, len(head.palette))
-        if free_colour[colour] and free_place[place]:
-            head.palette[place], head.used[place] = colours[colour], 1
-            free_colour[colour] = free_place[place] = False
 
 
 def prompts_of(data: SpriteSet, count: int = 8) -> list[str]:

@@ -26,6 +26,7 @@ from lunaris.core.config import PRESETS, ConfigError, as_flags
 from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
+from lunaris.pixel import grow
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source, mixture
 from lunaris.pixel.flow import flow_loss
@@ -223,7 +224,7 @@ def added_parts(config: PixelConfig) -> set[str]:
 def check_stage(config: PixelConfig, train_config: PixelTrainConfig) -> None:
     """A stage trains one part; what else the model has beside its VAE must come from init_from."""
     stage, parts = train_config.stage, added_parts(config)
-    if stage == "vae" and parts:
+    if stage == "vae" and parts and not train_config.init_from:
         raise ConfigError(
             f"stage 'vae' trains sampler 'normal' and ranking 'latent', got {config.sampler!r} and {config.ranking!r}; "
             "add the others with stage 'flow' or 'matcher' and init_from"
@@ -234,7 +235,10 @@ def check_stage(config: PixelConfig, train_config: PixelTrainConfig) -> None:
 
 
 def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet) -> LunarCore:
-    """A fresh model with its tokenizer and palette fitted to the training data; weights from `init_from` where it names a checkpoint."""
+    """A fresh model with its tokenizer and palette fitted to the training data; weights from `init_from` where it names a checkpoint.
+
+    Only what the stage trains is left free to change. From a checkpoint of half the side, the model grows (grow.py).
+    """
     model = LunarCore.from_config(config)
     if config.use_text:
         model.tokenizer = BpeTokenizer.train(data.captions, vocab_size=config.text_encoder_config.vocab_size, fold=True)
@@ -245,10 +249,15 @@ def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet
         trained = load(train_config.init_from)
         if missing := sorted(added_parts(config) - {train_config.stage} - added_parts(trained.config)):
             raise ConfigError(f"init_from has no {missing[0]}, which this model has; train one with stage {missing[0]!r} first")
-        start_from(model, trained, freeze=train_config.freeze)
-    if train_config.stage != "vae":
-        for name, parameter in model.named_parameters():
+        if grow.fits(config, trained.config):
+            grow.grow(model, trained)
+        else:
+            start_from(model, trained, freeze=train_config.freeze)
+    for name, parameter in model.named_parameters():
+        if train_config.stage != "vae":
             parameter.requires_grad_(name.startswith(f"{train_config.stage}."))
+        elif name.startswith(("flow.", "matcher.")):
+            parameter.requires_grad_(False)
     return model
 
 

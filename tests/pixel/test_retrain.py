@@ -20,7 +20,7 @@ from lunaris.core.config import ConfigError, given_flags
 from lunaris.pixel import PixelConfig, PixelTrainConfig, load, retrain, save, sprites, verbs
 from lunaris.pixel.data import SpriteSet, fit_palette, load_source
 from lunaris.pixel.metrics import psnr
-from lunaris.pixel.retrain import RetrainRequest, adapted, adopt_palette, hold_out, read_uploads
+from lunaris.pixel.retrain import RetrainRequest, adapted, hold_out, read_uploads
 from lunaris.pixel.train import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -259,7 +259,7 @@ def test_every_colour_takes_the_place_of_the_nearest_one():
     model = prepare(SMALL.replace(palette_size=4), PixelTrainConfig.tiny(), set_of(["a"]))
     colours = torch.tensor([[0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 1.0]])
     model.head.fit_palette(colours)
-    adopt_palette(model.head, torch.tensor([[0, 0.9, 0, 1], [0.8, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 1.0]]))
+    model.head.adopt_palette(torch.tensor([[0, 0.9, 0, 1], [0.8, 0, 0, 1], [0, 0, 0, 0], [0, 0, 1, 1.0]]))
     expected = torch.tensor([[0, 0, 0, 0], [0.8, 0, 0, 1], [0, 0.9, 0, 1], [0, 0, 1, 1.0]])
     torch.testing.assert_close(model.head.palette, expected)
     assert model.head.used.tolist() == [1, 1, 1, 1]
@@ -268,7 +268,7 @@ def test_every_colour_takes_the_place_of_the_nearest_one():
 def test_places_that_no_colour_takes_keep_theirs():
     model = prepare(SMALL.replace(palette_size=4), PixelTrainConfig.tiny(), set_of(["a"]))
     model.head.fit_palette(torch.tensor([[0, 0, 0, 0], [1, 0, 0, 1], [0, 1, 0, 1.0]]))
-    adopt_palette(model.head, torch.tensor([[0, 0, 0, 0], [0.9, 0, 0, 1]]))
+    model.head.adopt_palette(torch.tensor([[0, 0, 0, 0], [0.9, 0, 0, 1]]))
     assert model.head.palette[2].tolist() == [0, 1, 0, 1] and model.head.used.tolist() == [1, 1, 1, 0]
 
 
