@@ -5,6 +5,9 @@
 The folder keeps the sheets as `pixel_quality.py --sheet` drew them and answers.json: what was asked, what the judge named (a first and a
 second guess, on the procedural sheet also the colour), and the verdict. first, second: that guess means the thing asked for; part: it
 names one of the things in a caption of several ("arrow" for "telephone with arrow"); wrong: anything else. The judge saw the sheets alone.
+
+The classifiers of pixel_prompts.py look at the procedural sheet too: how often they and the judge agree on whether the kind is right says
+what their shares are worth.
 """
 
 import argparse
@@ -15,7 +18,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
+import numpy as np
+import pixel_prompts
 import results
+import torch
+from PIL import Image
+from pixel_quality import cells
+
+from lunaris.core.images import RgbaBatch
 
 VERDICTS = ("first", "second", "part", "wrong")
 GOALS = {"procedural": (0.9, 0.95), "real": (0.5, 0.6), "known": (0.5, 0.6)}
@@ -37,20 +47,50 @@ def count(answers: dict[str, dict[str, dict]]) -> list[dict]:
     return claims
 
 
+def asked_kinds() -> dict[str, int]:
+    """Plain prompt -> its kind."""
+    pairs = [pair for split in ("train", "validation") for pair in pixel_prompts.pairs(split)]
+    return {pixel_prompts.plain_prompt(*pair, language): pair[0] for pair in pairs for language in ("en", "pt")}
+
+
+def agreement(images: RgbaBatch, rows: dict[str, dict], classify, name: str) -> dict:
+    """The claim how often a classifier and the judge agree on whether a procedural sprite shows the kind asked for."""
+    kinds = asked_kinds()
+    right = classify(images)[:, 0] == np.array([kinds[row["asked"]] for row in rows.values()])
+    named = np.array([row["verdict"] in ("first", "second") for row in rows.values()])
+    apart = f"said wrong where the judge named it {int((named & ~right).sum())}, right where not {int((right & ~named).sum())}"
+    value = round(float((right == named).mean()), 4)
+    return {
+        "name": f"procedural: judge and {name} agree",
+        "value": value,
+        "unit": "",
+        "spread": None,
+        "n": len(rows),
+        "aim": None,
+        "baseline": apart,
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--folder", default="naming-16", help="beside this file: the sheets and the answers")
     parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
     args = parser.parse_args()
-    claims = count(json.loads((Path(__file__).parent / args.folder / "answers.json").read_text(encoding="utf-8")))
+    folder, side = Path(__file__).parent / args.folder, int(args.folder.rpartition("-")[2])
+    answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
+    claims = count(answers)
+    torch.set_num_threads(1)
+    with Image.open(folder / "procedural-quality.png") as page:
+        images = cells(page, side, len(answers["procedural"]))
+    for name, make in (("the classifier", pixel_prompts.Classifier), ("the nearest template", pixel_prompts.Templates)):
+        claims.append(agreement(images, answers["procedural"], make(side), name))
     if args.json:
         print(json.dumps({"claims": claims}))
         return
-    side = args.folder.rpartition("-")[2]
     more = (
         f"Sheets and every answer: `benchmarks/{args.folder}/`. The judge was a vision-language model that saw the sheets alone, not a "
-        "person; one judge, one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, each word of which training had, in other company; "
-        "those of the sheet known are training captions, drawn at random."
+        "person; one judge, one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, "
+        "each word of which training had, in other company; those of the sheet known are training captions, drawn at random."
     )
     title = f"LunarisCore {side}x{side}: named blind"
     results.publish(

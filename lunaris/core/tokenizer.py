@@ -52,6 +52,12 @@ class BpeTokenizer:
     def decode(self, ids: Sequence[int]) -> str:
         return self._tokenizer.decode(list(ids), skip_special_tokens=True)
 
+    def pieces(self, other: "BpeTokenizer", index: int) -> list[int]:
+        """What this tokenizer makes of an entry of another one: its own ids for the same bytes, the entry itself where it has it."""
+        entry = other._tokenizer.id_to_token(index)
+        known = self._tokenizer.token_to_id(entry)
+        return [known] if known is not None else [token.id for token in self._tokenizer.model.tokenize(entry)]
+
     def batch(self, texts: Sequence[str], max_length: int) -> tuple[Int[Tensor, "b t"], Bool[Tensor, "b t"]]:
         """Ids and mask (True = a real token), padded to the longest text and cut at `max_length`. Never narrower than one column."""
         rows = [encoding.ids[:max_length] for encoding in self._tokenizer.encode_batch(list(texts), add_special_tokens=False)]

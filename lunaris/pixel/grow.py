@@ -7,11 +7,8 @@ model had otherwise cut up starts as the mean of its pieces, a colour takes the 
 """
 
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 from lunaris.core.config import ConfigError
-from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import PixelConfig
 from lunaris.pixel.model import LunarCore, PaletteHead
 
@@ -38,6 +35,9 @@ def grow(model: LunarCore, small: LunarCore) -> None:
     Raises ConfigError where the settings differ in more than size.
     """
     wanted = doubled(small.config).replace(sampler=model.config.sampler, ranking=model.config.ranking)
+    for part in ("flow", "matcher"):
+        if not (hasattr(model, part) and hasattr(small, part)):  # its sizes bind nobody
+            wanted = wanted.replace(**{part: getattr(model.config, part)})
     if model.config != wanted:
         key = next(name for name, value in wanted.to_dict().items() if model.config.to_dict()[name] != value)
         ours, theirs = model.config.to_dict()[key], wanted.to_dict()[key]
@@ -48,7 +48,8 @@ def grow(model: LunarCore, small: LunarCore) -> None:
             continue
         known = weights[name]
         if name in WORDS:
-            value.copy_(known_words(known, small.tokenizer, model.tokenizer, value))
+            entries = range(model.tokenizer.vocab_size)  # the rows behind them are never read
+            value[: len(entries)] = torch.stack([known[small.tokenizer.pieces(model.tokenizer, i)].mean(0) for i in entries])
         elif value.shape == known.shape:
             value.copy_(known)
         elif known.ndim == 4 and value.shape[1] == SQUARE * known.shape[1]:  # a convolution that sees squares
@@ -60,16 +61,3 @@ def grow(model: LunarCore, small: LunarCore) -> None:
         model.head.palette.copy_(small.head.palette)
         model.head.used.copy_(small.head.used)
         model.head.adopt_palette(colours)
-
-
-def known_words(
-    rows: Float[Tensor, "v d"], before: BpeTokenizer, after: BpeTokenizer, fresh: Float[Tensor, "v d"]
-) -> Float[Tensor, "v d"]:
-    """The embedding of a new list of tokens: each the mean of the old tokens its text was made of; fresh where it had none."""
-    grown = fresh.clone()
-    for i in range(after.vocab_size):
-        text = after.decode([i])
-        pieces = before.encode(text) if text.strip() and "\ufffd" not in text else []
-        if pieces:
-            grown[i] = rows[pieces].mean(0)
-    return grown

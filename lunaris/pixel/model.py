@@ -191,6 +191,10 @@ class PaletteHead(nn.Module):
         """log p(colour) of every pixel."""
         return F.log_softmax(self._logits(features.movedim(1, -1)), -1)
 
+    def weights(self, features: Float[Tensor, "b p h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b h w p"]:
+        """p(colour) of every pixel: what `scores` is the log of, at half its price."""
+        return self._logits(features.movedim(1, -1)).softmax(-1)
+
     def picture(self, scores: Float[Tensor, "b h w p"]) -> Float[Tensor, "b c h w"]:
         return self.palette[scores.argmax(-1)].movedim(-1, 1)
 
@@ -221,10 +225,12 @@ class SlotHead(PaletteHead):
         self.colour = nn.Sequential(nn.Linear(config.latent_dim, 256), nn.ReLU(), nn.Linear(256, config.slots * config.palette_size))
 
     def scores(self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b h w p"]:
+        return self.weights(features, latent).clamp_min(UNLIKELY).log()
+
+    def weights(self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"]) -> Float[Tensor, "b h w p"]:
         pixel = F.softmax(features.movedim(1, -1), -1)  # (b, h, w, s)
         colour = F.softmax(self._logits(self.colour(latent).unflatten(1, (self.slots, -1))), -1)  # (b, s, p)
-        mixed = torch.einsum("bhws,bsp->bhwp", pixel, colour)
-        return mixed.clamp_min(UNLIKELY).log()
+        return torch.einsum("bhws,bsp->bhwp", pixel, colour)
 
     def log_p(
         self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"], colours: Int[Tensor, "b h w"]
@@ -450,7 +456,14 @@ class LunarCore(nn.Module):
 
     def decode(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None = None, guidance: float = 1.0) -> Float[Tensor, "b c h w"]:
         """Pictures in [0, 1]. `guidance` moves the scores along (with text) - (without): classifier-free guidance (Ho & Salimans 2022)."""
-        return self.head.picture(self._guided_scores(z, text, guidance))
+        return self.head.picture(self._votes(z, text, guidance))
+
+    def _votes(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None, guidance: float) -> Tensor:
+        """What `head.picture` draws from: scores, or where no guidance moves them p(colour), which needs no logarithm."""
+        if self.config.head == "mse" or (text is not None and guidance != 1):
+            return self._guided_scores(z, text, guidance)
+        latent = self.fuse(z, text)
+        return self.head.weights(self.decoder(latent), latent)
 
     def _guided_scores(self, z: Float[Tensor, "b l"], text: Float[Tensor, "b l"] | None, guidance: float) -> Tensor:
         scores = self.scores(self.fuse(z, text))
@@ -496,7 +509,7 @@ class LunarCore(nn.Module):
         temperature: float = 1.0,
         guidance: float = 1.0,
         mode: str = "instant",
-        steps: int = 6,
+        steps: int = 4,
         candidates: int = 1,
         on_picture: Callable[[int], None] | None = None,
     ) -> Float[Tensor, "b c h w"]:
@@ -547,7 +560,7 @@ class LunarCore(nn.Module):
 
     @torch.no_grad()
     def paint(
-        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 6, guidance: float = 1.0
+        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
         """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding."""
         tokens, mask = self.tokens(prompts)
@@ -558,7 +571,7 @@ class LunarCore(nn.Module):
 
     @torch.no_grad()
     def finish(
-        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 6, guidance: float = 1.0
+        self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
         """`paint`; but where a matcher finds that the sketch fits its prompt about as well, the sketch stays: its colours are clean.
 
@@ -594,10 +607,11 @@ class LunarCore(nn.Module):
             text = text.expand(len(z), -1)
         rows = range(len(z))
         if len(z) > 1 and self.config.head != "mse" and self.device.type == "cpu":
-            scores = self._guided_scores(z, text, guidance)
-            best = scores.topk(2, -1).values if scores.shape[-1] > 1 else scores.new_zeros(*scores.shape[:-1], 2)
+            votes = self._votes(z, text, guidance)
+            best = votes.topk(2, -1).values if votes.shape[-1] > 1 else votes.new_zeros(*votes.shape[:-1], 2)
+            best = best.clamp_min(UNLIKELY).log() if text is None or guidance == 1 else best
             unsure = ~((best[..., 0] - best[..., 1]).flatten(1).amin(1) > CLOSE_CALL * max(1.0, guidance))
-            pictures = self.head.picture(scores)
+            pictures = self.head.picture(votes)
             rows = torch.nonzero(unsure)[:, 0].tolist()
         else:
             pictures = None

@@ -20,7 +20,7 @@ class PixelRequest(BaseConfig):
     guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as trained, more exaggerates", ge=0, le=5)
 
     mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
-    steps: int = option(6, "steps of the flow sampler in quality mode", ge=2, le=32)
+    steps: int = option(4, "steps of the flow sampler in quality mode", ge=2, le=32)
     candidates: int = option(
         0, "drafts per sprite, of which the one that fits the prompt best is kept; 0 = as the mode needs: 1 instant, 8 quality", ge=0, le=8
     )

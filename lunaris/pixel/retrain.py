@@ -31,8 +31,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float
-from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, images, jobs

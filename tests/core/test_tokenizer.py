@@ -58,3 +58,14 @@ def test_bad_inputs_are_one_sentence(tmp_path):
     (tmp_path / "tokenizer.json").write_text("{}")
     with pytest.raises(ValueError, match="is not a tokenizer file"):
         BpeTokenizer.load(tmp_path)
+
+
+def test_an_entry_of_another_tokenizer_is_told_in_ones_own_pieces():
+    """What it says is kept, byte for byte: at the start of a word or within one, accents and specials too."""
+    ours = BpeTokenizer.train(["red potion", "a red potion"] * 5, vocab_size=300)
+    theirs = BpeTokenizer.train(["yaktaur", "poção red yaktaur"] * 20, vocab_size=320)
+    for index in range(theirs.vocab_size):
+        pieces, entry = ours.pieces(theirs, index), theirs._tokenizer.id_to_token(index)
+        assert "".join(ours._tokenizer.id_to_token(piece) for piece in pieces) == entry
+    (red,), (same,) = ours.pieces(theirs, theirs.encode("a red")[-1]), [ours.encode("a red")[-1]]
+    assert red == same and len(ours.pieces(theirs, theirs.encode("yaktaur")[0])) > 1

@@ -34,7 +34,7 @@ def pixel_generate(
     guidance: float = 1.0,
     model: str = "",
     mode: str = "instant",
-    steps: int = 6,
+    steps: int = 4,
     candidates: int = 0,
     palette: str = "",
     colours: int = 0,
