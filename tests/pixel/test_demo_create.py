@@ -15,7 +15,7 @@ from PIL import Image, ImageSequence
 from lunaris import pixel
 from lunaris.core import hub, images, provenance, ui
 from lunaris.core.config import ConfigError
-from lunaris.pixel import demo, palette
+from lunaris.pixel import demo, glossary, palette
 from lunaris.pixel.demo import again, common, create, history, words
 from lunaris.pixel.demo.orders import Order, from_link
 
@@ -324,7 +324,26 @@ def test_best_quality_is_offered_by_checkpoints_that_have_it(sampler, tmp_path, 
     monkeypatch.setenv("LUNARIS_MODEL", str(folder))
     (mode,) = (block for block in demo.build_demo().blocks.values() if getattr(block, "elem_id", None) == "pixel-mode")
     assert mode.visible is (sampler == "flow")
-    assert create.fit_to_model(str(folder), "quality", gr.Request())[0].value == ("quality" if sampler == "flow" else "instant")
+    assert (
+        mode.value == create.fit_to_model(str(folder), "quality", gr.Request())[0].value == ("quality" if sampler == "flow" else "instant")
+    )
+
+
+def test_examples_in_the_style_of_real_sprites_are_offered_where_the_words_are_known(tmp_path):
+    """pixel-16 knows icons and no orcs; a checkpoint whose words are only the procedural ones has no further examples."""
+    *_, chips = create.fit_to_model("pixel-16", "instant", gr.Request())
+    assert "magnifier icon" in chips and "ícone de lupa" in chips and "orc, monster" not in chips
+    assert all(f'data-text="{prompt}"' in chips for prompts in demo.EXAMPLES.values() for prompt in prompts)
+    assert "magnifier icon" not in create.example_chips({"red": 3, "potion": 3}) and "orc, monstro" in create.example_chips(
+        {"orc": 1, "monster": 1}
+    )
+
+
+@pytest.mark.parametrize("prompts", zip(*create.REAL_EXAMPLES.values(), strict=True), ids=str)
+def test_a_portuguese_example_means_its_english_one(prompts):
+    english, portuguese = prompts
+    known = set(re.findall(r"\w+", english))
+    assert set(re.findall(r"\w+", glossary.fold(glossary.to_english(portuguese, known)))) == known  # the model reads it folded
 
 
 def test_a_palette_is_shown_by_its_colours_and_what_is_typed_cannot_become_markup():

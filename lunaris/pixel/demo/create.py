@@ -3,7 +3,10 @@
 import base64
 import html
 import inspect
+import itertools
+import re
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +18,7 @@ from lunaris.pixel.demo import common, draw, files, history, words
 from lunaris.pixel.demo.common import NEW_SEED, PRESS_IF, SEED_FOR_THIS_RUN, Page, chip, show
 from lunaris.pixel.demo.files import SCALE, SCALES, Sprite
 from lunaris.pixel.demo.orders import Order, from_link
-from lunaris.pixel.demo.texts import EXAMPLES, TEXTS
+from lunaris.pixel.demo.texts import EXAMPLES, REAL_EXAMPLES, TEXTS
 from lunaris.pixel.request import MAX_PROMPT
 
 BACKGROUNDS = ("#ffffff", "#000000", "#203040", "#7ec8e3", "#5aa845")
@@ -161,10 +164,12 @@ def selected_html(name: str, data: bytes, caption: str) -> str:
 # --- the view --------------------------------------------------------------------------------------------------------------------
 
 
-def example_chips() -> str:
-    """Prompts to click; each fills the prompt and generates."""
+def example_chips(known: Mapping[str, int]) -> str:
+    """Prompts to click, of words that are `known` to the checkpoint; each fills the prompt and generates."""
     rows = []
+    offered = [all(word in known for word in re.findall(r"\w+", prompt)) for prompt in REAL_EXAMPLES["en"]]
     for language, prompts in EXAMPLES.items():
+        prompts += tuple(itertools.compress(REAL_EXAMPLES[language], offered))
         chips = [chip(prompt, press="#pixel-go") for prompt in prompts]
         chips.append(chip("", TEXTS.say("anything", language), press="#pixel-go"))
         heading = f"<span>{TEXTS.say('examples', language)}</span>"
@@ -182,10 +187,11 @@ def fill_from_link(query: str) -> tuple[Any, ...]:
 
 
 @ui.friendly
-def fit_to_model(ref: str, mode: str, request: gr.Request) -> tuple[Any, str]:
-    """The choice of mode where the checkpoint has a flow sampler, and its words."""
+def fit_to_model(ref: str, mode: str, request: gr.Request) -> tuple[Any, str, str]:
+    """The choice of mode where the checkpoint has a flow sampler, its words, and examples that it can draw."""
     flow = common.has_flow(ref, request)
-    return gr.Radio(visible=flow, value=mode if flow else "instant"), words.words_html(ref, request)
+    chips = example_chips(words.words_of(ref, request))
+    return gr.Radio(visible=flow, value=mode if flow else "instant"), words.words_html(ref, request), chips
 
 
 @ui.friendly
@@ -209,7 +215,8 @@ def build(page: Page) -> None:
             scale=5,
         )
         go = gr.Button(TEXTS("generate"), variant="primary", elem_id="pixel-go", scale=1, min_width=140)
-    ui.raw(example_chips(), elem_id="pixel-examples", elem_classes="lunaris-examples")
+    chips = example_chips(words.words_of(common.default_ref()))
+    examples = ui.raw(chips, elem_id="pixel-examples", elem_classes="lunaris-examples")
     with gr.Accordion(TEXTS("words"), open=False) as known:
         vocabulary = ui.raw(elem_id="pixel-words", elem_classes="lunaris-words")
     with gr.Row(elem_id="pixel-work"):
@@ -235,7 +242,7 @@ def build(page: Page) -> None:
         with gr.Column(scale=4, min_width=280, elem_id="pixel-options", elem_classes="lunaris-options"):
             form["mode"] = gr.Radio(
                 [(TEXTS("instant"), "instant"), (TEXTS("quality"), "quality")],
-                value="instant",
+                value="quality" if common.has_flow(common.default_ref()) else "instant",
                 label=TEXTS("mode"),
                 info=TEXTS("mode_info"),
                 visible=common.has_flow(common.default_ref()),
@@ -296,7 +303,7 @@ def build(page: Page) -> None:
     stop.click(None, cancels=[fresh, same, rerolled], api_visibility="private")
     copy.click(say_copied, report, None, js="(report) => window.lunaris.copyLink(report.link)", **quiet)
     known.expand(words.words_html, page.active, vocabulary, **quiet)
-    page.active.change(fit_to_model, [page.active, form["mode"]], [form["mode"], vocabulary], **quiet)
+    page.active.change(fit_to_model, [page.active, form["mode"]], [form["mode"], vocabulary, examples], **quiet)
 
     filled_fields = [form[name] for name in Order.FILLED]
     page.demo.load(None, None, query, js="() => location.search", api_visibility="private").then(

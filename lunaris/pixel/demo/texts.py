@@ -184,7 +184,7 @@ TEXTS = ui.Texts(
     },
 )
 
-EXAMPLES = {
+EXAMPLES = {  # things and colours of the procedural sprites, which every checkpoint of ours has seen; row by row the same
     "en": (
         "a red potion",
         "a small green slime",
@@ -201,4 +201,9 @@ EXAMPLES = {
         "um fantasma roxo",
         "um gato laranja",
     ),
+}
+
+REAL_EXAMPLES = {  # in the style of real sprites; offered by checkpoints that know every word of the English one
+    "en": ("magnifier icon", "calendar icon", "camera icon", "orc, monster", "dragon, monster", "stone statue"),
+    "pt-BR": ("ícone de lupa", "ícone de calendário", "ícone de câmera", "orc, monstro", "dragão, monstro", "estátua de pedra"),
 }

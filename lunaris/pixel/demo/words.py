@@ -22,8 +22,16 @@ SMALL = frozenset(re.findall(r"\w+", "a an the of and or in on with to for by fr
 @ui.friendly
 def words_html(ref: str, request: gr.Request | None = None) -> str:
     """Every word that the checkpoint `ref` was trained with, each a button that adds it to the prompt."""
-    folder = common.folder_of(ref, request)
-    return markup(known_words(folder) if folder else {})
+    return markup(words_of(ref, request))
+
+
+def words_of(ref: str, request: gr.Request | None = None) -> dict[str, int]:
+    """`known_words` of the checkpoint `ref`; empty when it cannot be had without fetching it."""
+    try:
+        folder = common.folder_of(ref, request)
+        return known_words(folder) if folder else {}
+    except (ValueError, OSError):  # whoever draws with it is told what is wrong with it
+        return {}
 
 
 def known_words(folder: Path) -> dict[str, int]:
