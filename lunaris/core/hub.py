@@ -9,6 +9,7 @@ LUNARIS_CHECKPOINTS names another folder of bundled checkpoints.
 """
 
 import contextlib
+import dataclasses
 import glob
 import logging
 import os
@@ -62,6 +63,7 @@ __all__ = [
 
 ALLOWED = (".safetensors", ".json", ".jsonl", ".md", ".png", ".gif", ".txt", ".yaml")
 MAX_BYTES = MAX_WEIGHTS_BYTES  # of one checkpoint, either way
+VISITOR_BYTES = 1 << 30  # of a checkpoint that a visitor of a public page names: it is this computer's disk and line
 MAX_FILES = 20_000
 UPLOAD_RATE = 50_000  # bytes/s that an upload is given time for, on top of the time-out
 COMMIT_TRIES = 4
@@ -92,6 +94,7 @@ class _Repo:
     id: str
     revision: str | None
     kind: str = "model"
+    max_bytes: int = MAX_BYTES
 
     def __str__(self) -> str:
         return f"{self.id}@{self.revision}" if self.revision else self.id
@@ -101,15 +104,15 @@ def resolve(ref: str | Path, *, revision: str | None = None, repo_type: str = "m
     """The local folder behind a ref: itself, a bundled checkpoint, or a download from the Hub (from the cache when it is offline).
 
     `repo_type="dataset"` fetches a dataset's pictures and texts instead of a checkpoint. `folders=False` is for refs that visitors
-    type: bundled names and the Hub only. Raises ValueError for a malformed ref or a pickle, FileNotFoundError for what is not there,
-    HubError for what the Hub refuses.
+    type: bundled names and the Hub only, and no more than a gigabyte of it. Raises ValueError for a malformed ref, a pickle or too much,
+    FileNotFoundError for what is not there, HubError for what the Hub refuses.
     """
     found = _parse(ref, revision, repo_type, folders)
     if isinstance(found, Path):
         if repo_type == "model":
             check_checkpoint([path.name for path in found.iterdir()], str(found))
         return found
-    return _fetch(found)
+    return _fetch(dataclasses.replace(found, max_bytes=MAX_BYTES if folders else min(MAX_BYTES, VISITOR_BYTES)))
 
 
 def bundled() -> dict[str, Path]:
@@ -331,9 +334,9 @@ def _check_listing(repo: _Repo, sizes: dict[str, int], wanted: dict[str, int]) -
     if not wanted:
         raise FileNotFoundError(f"{repo.kind} {repo} has no file that Lunaris reads ({' '.join(ALLOWED)})")
     total = sum(wanted.values())
-    if total > MAX_BYTES or len(wanted) > MAX_FILES:
+    if total > repo.max_bytes or len(wanted) > MAX_FILES:
         raise ValueError(
-            f"{repo} has {len(wanted)} files of {total / 1e9:.1f} GB; at most {MAX_FILES} of {MAX_BYTES / 1e9:.1f} GB are fetched"
+            f"{repo} has {len(wanted)} files of {total / 1e9:.1f} GB; at most {MAX_FILES} of {repo.max_bytes / 1e9:.1f} GB are fetched"
         )
 
 

@@ -224,6 +224,15 @@ def test_what_is_too_large_is_not_fetched(published, fresh_hub, monkeypatch):
     assert fresh_hub.requests("/resolve/") == []
 
 
+def test_a_visitor_cannot_have_as_much_fetched_as_the_owner(published, fresh_hub, monkeypatch):
+    """Whoever typed a Hub name into a public page could once make the server fetch ten gigabytes."""
+    monkeypatch.setattr(hub, "VISITOR_BYTES", 100)
+    with pytest.raises(ValueError, match=r"lunar/pixel has 3 files of .* are fetched"):
+        hub.resolve(published, folders=False)
+    assert fresh_hub.requests("/resolve/") == []
+    assert hub.resolve(published).is_dir()
+
+
 def test_a_dataset_is_fetched_as_pictures_and_texts(fresh_hub):
     fresh_hub.add_repo("lunar/sprites", {"a.png": b"\0P", "captions.jsonl": "{}\n", "script.py": "1"}, kind="datasets")
     got = hub.resolve("lunar/sprites", repo_type="dataset")
