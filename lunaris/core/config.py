@@ -128,20 +128,25 @@ _Yaml12Loader.add_implicit_resolver(
 )
 
 
-def load_yaml(path: str | Path, sections: Mapping[str, type[BaseConfig]]) -> dict[str, dict[str, Any]]:
-    """The file's sections as plain tables, every key checked against the section's config class.
-
-    `sections` maps a section's name to its class, e.g. {"model": PixelConfig, "training": PixelTrainConfig}. A section that the file
-    leaves out comes back empty, so a file may name only what it changes.
-    """
+def read_yaml(path: str | Path) -> Any:
+    """What the file holds, plain values only; an empty file is an empty table. Raises FileNotFoundError, ConfigError."""
     try:
-        data = yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Yaml12Loader) or {}  # a SafeLoader: plain values only
+        return yaml.load(Path(path).read_text(encoding="utf-8"), Loader=_Yaml12Loader) or {}  # a SafeLoader: plain values only
     except FileNotFoundError:
         raise FileNotFoundError(f"no config file at {path}; give the path of a YAML file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"cannot read {path}: {error}") from None
     except yaml.YAMLError as error:
         raise ConfigError(f"{path} is not valid YAML: {' '.join(str(error).split())}") from None
+
+
+def load_yaml(path: str | Path, sections: Mapping[str, type[BaseConfig]]) -> dict[str, dict[str, Any]]:
+    """The file's sections as plain tables, every key checked against the section's config class.
+
+    `sections` maps a section's name to its class, e.g. {"model": PixelConfig, "training": PixelTrainConfig}. A section that the file
+    leaves out comes back empty, so a file may name only what it changes.
+    """
+    data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold the sections {', '.join(sections)}, got {_short(data)}")
     for name in data:

@@ -8,6 +8,12 @@ lazy.export(
     __name__,
     {
         "config": ["Config", "MoCModelConfig"],
+        "request": ["MoCFile", "MoCRequest", "Output", "Request"],
+        "train": ["MoCTrainConfig", "TrainConfig", "load_spec", "train"],
+        "checkpoint": ["load", "save"],
+        "data": ["prepare"],
+        "generate": ["generate", "generate_request", "save_result", "stream"],
+        "metrics": ["evaluate"],
         "model": ["MoCConfig", "MoCForCausalLM", "MoCModel", "MoCOutput", "macs_per_token", "parameter_counts", "upcycle"],
     },
 )
