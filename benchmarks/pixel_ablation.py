@@ -116,7 +116,7 @@ def main() -> None:
         print(json.dumps(found))
         return
     title = f"LunarisCore: what each part brings ({steps} steps, {seeds} seeds, n = {n} prompts a seed)"
-    text = "Shares of prompts whose sprite is right; what the classifier says of real sprites is in pixel_quality's table.\n\n"
+    text = "Shares of prompts whose sprite is right by the nearest template; what it says of real sprites is in pixel_quality's table.\n\n"
     command = f"python benchmarks/pixel_ablation.py --steps {steps} --seeds {seeds}"
     results.publish("pixel_ablation", title, command, [], keep=not args.quick, more=text + as_table(found))
 

@@ -330,13 +330,12 @@ def test_best_quality_is_offered_by_checkpoints_that_have_it(sampler, tmp_path, 
 
 
 def test_examples_in_the_style_of_real_sprites_are_offered_where_the_words_are_known(tmp_path):
-    """pixel-16 knows icons and no orcs; a checkpoint whose words are only the procedural ones has no further examples."""
+    """pixel-16 knows icons and no dungeon; a checkpoint whose words are only the procedural ones has no further examples."""
     *_, chips = create.fit_to_model("pixel-16", "instant", gr.Request())
-    assert "magnifier icon" in chips and "ícone de lupa" in chips and "orc, monster" not in chips
+    assert "magnifier icon" in chips and "ícone de lupa" in chips and "tree, dungeon" not in chips
     assert all(f'data-text="{prompt}"' in chips for prompts in demo.EXAMPLES.values() for prompt in prompts)
-    assert "magnifier icon" not in create.example_chips({"red": 3, "potion": 3}) and "orc, monstro" in create.example_chips(
-        {"orc": 1, "monster": 1}
-    )
+    assert "magnifier icon" not in create.example_chips({"red": 3, "potion": 3})
+    assert "árvore, masmorra" in create.example_chips({"tree": 1, "dungeon": 1})
 
 
 @pytest.mark.parametrize("prompts", zip(*create.REAL_EXAMPLES.values(), strict=True), ids=str)

@@ -204,6 +204,13 @@ EXAMPLES = {  # things and colours of the procedural sprites, which every checkp
 }
 
 REAL_EXAMPLES = {  # in the style of real sprites; offered by checkpoints that know every word of the English one
-    "en": ("magnifier icon", "calendar icon", "camera icon", "orc, monster", "dragon, monster", "stone statue"),
-    "pt-BR": ("ícone de lupa", "ícone de calendário", "ícone de câmera", "orc, monstro", "dragão, monstro", "estátua de pedra"),
+    "en": ("magnifier icon", "calendar icon", "camera icon", "book, dungeon item", "potion, dungeon item", "tree, dungeon"),
+    "pt-BR": (
+        "ícone de lupa",
+        "ícone de calendário",
+        "ícone de câmera",
+        "livro, item de masmorra",
+        "poção, item de masmorra",
+        "árvore, masmorra",
+    ),
 }
