@@ -222,6 +222,8 @@ def prompt_claims(systems: Sequence[System], side: int, seeds: Sequence[int], n:
 
 
 PLAIN, NEAREST = "plain VAE", "nearest training sprite"
+JUDGES = """Kind and colour are told by a small network that was trained on procedural sprites alone. The rows by nearest template are those
+of a harsher classifier; how far each agrees with a blind judge is in pixel_naming's table."""
 
 
 def kid_claims(source: Source, table: dict[str, dict], best: str, n: int) -> list[dict]:
@@ -386,7 +388,7 @@ def main() -> None:
         print(json.dumps({"claims": claims, "tables": tables}))
         return
     command = f"python benchmarks/pixel_quality.py --model {Path(args.model).name}" + (f" --plain {Path(args.plain).name}" if plain else "")
-    more = "\n\n".join(as_markdown(f"{name}, {side}x{side}", table) for name, table in tables.items())
+    more = "\n\n".join([JUDGES, *(as_markdown(f"{name}, {side}x{side}", table) for name, table in tables.items())])
     title = f"LunarisCore {side}x{side}: how good are the sprites?"
     results.publish(f"pixel_quality_{side}", title, command, claims, keep=not args.quick, more=more)
     if args.card:
