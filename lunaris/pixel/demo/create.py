@@ -242,7 +242,7 @@ def build(page: Page) -> None:
         with gr.Column(scale=4, min_width=280, elem_id="pixel-options", elem_classes="lunaris-options"):
             form["mode"] = gr.Radio(
                 [(TEXTS("instant"), "instant"), (TEXTS("quality"), "quality")],
-                value="quality" if common.has_flow(common.default_ref()) else "instant",
+                value="instant",  # what REST and MCP take for a call that names no mode, as the library does
                 label=TEXTS("mode"),
                 info=TEXTS("mode_info"),
                 visible=common.has_flow(common.default_ref()),
