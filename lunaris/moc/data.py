@@ -17,7 +17,6 @@ import glob
 import hashlib
 import json
 import math
-import zlib
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from torch import Tensor
 
 from lunaris.core.checkpoint import write_folder
 from lunaris.core.config import ConfigError
+from lunaris.core.sources import held_out, load_hub_table, mixture
 from lunaris.core.text import MAX_BYTES, TEXT_KEYS, Document, read_file, read_folder
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc import stories
@@ -43,11 +43,6 @@ MAX_VOCAB = 65_535  # ids are stored in 16 bits
 MAX_ROWS = 1_000_000
 MAX_META_BYTES = 1 << 20
 MAX_STORIES = 1_000_000
-
-
-def held_out(group: str) -> bool:
-    """Whether a group belongs to validation, about one in ten: a hash of its name decides, so no later document can move it."""
-    return zlib.crc32(group.encode()) % 10 == 0
 
 
 # --- sources ---------------------------------------------------------------------------------------------------------------------
@@ -64,17 +59,6 @@ def load_source(source: str | Path, *, split: str = "train", n: int = 20_000, se
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}; try 'train'")
     parts = [(count, _load_one(name, split, n, seed)) for count, name in mixture(source)]
     return [document for count, part in parts for _ in range(count if split == "train" else 1) for document in part]
-
-
-def mixture(source: str | Path) -> list[tuple[int, str]]:
-    """(repetitions, source) of every part of "stories+8*FOLDER"; a file or folder whose own name has these signs stands for itself."""
-    if Path(source).exists():
-        return [(1, str(source))]
-    found = []
-    for part in str(source).split("+"):
-        count, star, name = part.strip().partition("*")
-        found.append((int(count), name.strip()) if star and count.isdecimal() and 1 <= int(count) <= 1000 else (1, part.strip()))
-    return found
 
 
 def _load_one(source: str, split: str, n: int, seed: int) -> list[Document]:
@@ -136,16 +120,7 @@ def _cut(document: Document, split: str) -> Document:
 
 def read_hub_dataset(repo_id: str) -> list[Document]:
     """A Hub dataset's train split: its column "texto" or "text", grouped by "group" or "id" where it has one."""
-    try:
-        import datasets
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("training on a Hub dataset needs the package datasets: pip install datasets") from None
-    try:
-        table = datasets.load_dataset(repo_id, split="train")
-    except Exception as error:  # the client raises a dozen kinds: network, missing, gated, damaged
-        raise ValueError(
-            f"cannot load the dataset {repo_id}: {type(error).__name__}; check the name, the network and your access"
-        ) from None
+    table = load_hub_table(repo_id)
     column = next((key for key in TEXT_KEYS if key in table.features), None)
     if column is None:
         raise ValueError(f"{repo_id} must have a column {' or '.join(TEXT_KEYS)}, got {', '.join(table.features)}; take another dataset")

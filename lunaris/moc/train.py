@@ -290,7 +290,7 @@ def train(
 ) -> Path:
     """Train on `source` and return `out`, a checkpoint folder ready for `load` and `push`.
 
-    `source` is a folder that `prepare` made, or anything that `data.load_source` reads; that is prepared under `out`/data first, once.
+    `source` is a folder that `prepare` made, or anything that `data.load_source` reads; that is prepared under `out`/.data first, once.
     `out`/state holds what `resume=True` continues from, bit for bit; `out`/metrics.jsonl is the log. A run that `should_stop` ends early
     leaves a usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence.
     """
@@ -332,7 +332,7 @@ def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, sourc
     """The prepared folder that `source` is, or the one made of it under `out`: the same texts and settings are made once."""
     if (Path(source) / META).is_file():
         return open_prepared(source)
-    folder = out / "data"
+    folder = out / ".data"  # hidden: training texts never travel with a checkpoint
     if (folder / META).is_file():
         data = open_prepared(folder)
         parts = [(count, Path(name).name if Path(name).exists() else name) for count, name in mixture(source)]

@@ -216,7 +216,7 @@ class PixelTrainConfig(training.TrainConfig):
     sketch_noise: float = option(0.5, "stage flow: share of sketches turned towards another sprite of the same prompt", ge=0, le=1)
     drafts: bool = option(True, "stage matcher: the VAE's own drafts are wrong answers too, so that it learns to tell good ones from bad")
     save_dtype: Literal["fp32", "fp16"] = option("fp32", "weights on disk; fp16 halves the file")
-    init_from: str = option("", "checkpoint to start from, such as one trained without text (progressive training)")
+    init_from: str = option("", "checkpoint to start from: without text (progressive training), or of half the side (the model grows)")
     freeze: bool = option(False, "with init_from: train only the text encoder and the fusion")
 
     def check(self) -> None:

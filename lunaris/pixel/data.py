@@ -9,7 +9,6 @@ Training and validation are split by group, never by index: variants of one thin
 import functools
 import json
 import zipfile
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ import torch
 from torch import Tensor
 
 from lunaris.core.images import RgbaBatch, fit_square, read_image, to_model
+from lunaris.core.sources import held_out, load_hub_table, mixture
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel import sprites
 from lunaris.pixel.config import PixelConfig
@@ -51,11 +51,6 @@ class SpriteSet:
         return self.take([i for i, group in enumerate(self.groups) if held_out(group) == (name == "validation")])
 
 
-def held_out(group: str) -> bool:
-    """Whether a group belongs to validation: a hash of its name decides, so no later picture can move it."""
-    return zlib.crc32(group.encode()) % 10 == 0
-
-
 # --- sources ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -75,17 +70,6 @@ def load_source(
     return (
         sets[0] if len(sets) == 1 and times == [1] else join([part for part, count in zip(sets, times, strict=True) for _ in range(count)])
     )
-
-
-def mixture(source: str | Path) -> list[tuple[int, str]]:
-    """(repetitions, source) of every part of "procedural+8*FOLDER"; a folder whose own name has these signs stands for itself."""
-    if Path(source).is_dir():
-        return [(1, str(source))]
-    found = []
-    for part in str(source).split("+"):
-        count, star, name = part.strip().partition("*")
-        found.append((int(count), name) if star and count.isdecimal() and 1 <= int(count) <= 1000 else (1, part.strip()))
-    return found
 
 
 def join(sets: Sequence[SpriteSet]) -> SpriteSet:
@@ -195,16 +179,9 @@ def _captions_and_groups(rows: list[dict]) -> tuple[tuple[str, ...], tuple[str, 
 
 def read_hub_dataset(repo_id: str, *, side: int) -> SpriteSet:
     """A Hub dataset's train split: its first image column, and "caption", "text" or "label" as the caption."""
-    try:
-        import datasets
-    except ModuleNotFoundError:
-        raise ModuleNotFoundError("training on a Hub dataset needs the package datasets: pip install datasets") from None
-    try:
-        table = datasets.load_dataset(repo_id, split="train")
-    except Exception as error:  # the client raises a dozen kinds: network, missing, gated, damaged
-        raise ValueError(
-            f"cannot load the dataset {repo_id}: {type(error).__name__}; check the name, the network and your access"
-        ) from None
+    table = load_hub_table(repo_id)
+    import datasets
+
     image = next((name for name, feature in table.features.items() if isinstance(feature, datasets.Image)), None)
     text = next((name for name in ("caption", "text", "label") if name in table.features), None)
     if image is None or text is None:

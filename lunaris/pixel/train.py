@@ -252,17 +252,18 @@ def prepare(config: PixelConfig, train_config: PixelTrainConfig, data: SpriteSet
         if grow.fits(config, trained.config):
             grow.grow(model, trained)
         else:
-            start_from(model, trained, freeze=train_config.freeze)
+            start_from(model, trained)
     for name, parameter in model.named_parameters():
         if train_config.stage != "vae":
             parameter.requires_grad_(name.startswith(f"{train_config.stage}."))
-        elif name.startswith(("flow.", "matcher.")):
-            parameter.requires_grad_(False)
+        else:
+            fixed = ("encoder.", "decoder.", "head.") if train_config.freeze else ()
+            parameter.requires_grad_(not name.startswith(("flow.", "matcher.", *fixed)))
     return model
 
 
-def start_from(model: LunarCore, trained: LunarCore, *, freeze: bool = False) -> None:
-    """Progressive training (PX-19): take over every weight `trained` has; with `freeze` those stay as they are.
+def start_from(model: LunarCore, trained: LunarCore) -> None:
+    """Progressive training (PX-19): take over every weight `trained` has.
 
     A picture model starts a text model: encoder, decoder and head are the same in both. A model with text also brings its tokenizer.
     """
@@ -280,9 +281,6 @@ def start_from(model: LunarCore, trained: LunarCore, *, freeze: bool = False) ->
     model.load_state_dict(wanted | {name: value for name, value in weights.items() if name in wanted})
     if trained.config.use_text and model.config.use_text:
         model.tokenizer, model.words = trained.tokenizer, trained.words
-    if freeze:
-        for name, parameter in model.named_parameters():
-            parameter.requires_grad_(not name.startswith(("encoder.", "decoder.", "head.")))
 
 
 def in_steps(config: PixelTrainConfig, steps_per_epoch: int) -> PixelTrainConfig:

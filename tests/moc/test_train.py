@@ -305,11 +305,12 @@ def test_killed_and_resumed_equals_never_killed(trained, tmp_path):
     """Bit for bit, with the evaluation, the data position and the prepared data: stopped after step 2, between two evaluations."""
     calls = iter(range(100))
     out = run_training(tmp_path / "m", should_stop=lambda: next(calls) >= 2)
-    stamp = (out / "data" / "train.bin").stat().st_mtime_ns
+    stamp = (out / ".data" / "train.bin").stat().st_mtime_ns
     resumed = run_training(out, resume=True)
     ours, whole = hub.load_tensors(resumed), hub.load_tensors(trained)
     assert ours.keys() == whole.keys() and all(torch.equal(ours[name], whole[name]) for name in whole)
-    assert (out / "data" / "train.bin").stat().st_mtime_ns == stamp  # prepared once
+    assert (out / ".data" / "train.bin").stat().st_mtime_ns == stamp  # prepared once
+    assert not any(name.startswith(".data") for name in hub.checkpoint_files(out))  # and pushed never: its meta.json once would have been
     for key in ("loss", "eval/loss", "eval/load/0/0"):
         assert rows_of(resumed)[-1][key] == rows_of(trained)[-1][key]
 
@@ -349,7 +350,7 @@ def test_resuming_with_another_model_or_other_data_is_refused(trained, tmp_path)
 def test_a_prepared_folder_is_used_as_it_is(tmp_path):
     prepare("stories", tmp_path / "ready", vocab_size=300, n_stories=40)
     out = run_training(tmp_path / "m", source=tmp_path / "ready", train_config=QUICK.replace(steps=1, eval_every=0))
-    assert not (out / "data").exists() and "`stories` (40 documents" in hub.card(out)
+    assert not (out / ".data").exists() and "`stories` (40 documents" in hub.card(out)
     with pytest.raises(ConfigError, match="vocab_size must be at least the 300 entries of the data's tokenizer, got 290"):
         run_training(tmp_path / "n", MODEL.replace(vocab_size=290), source=tmp_path / "ready")
 
@@ -376,7 +377,7 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
 
 
 def test_batches_of_the_run_follow_seq_len(trained):
-    batch = Batches(trained / "data", 4, 32)(0, 1)
+    batch = Batches(trained / ".data", 4, 32)(0, 1)
     assert batch["input_ids"].shape == (4, 32) and rows_of(trained)[-1]["step"] == 6
 
 

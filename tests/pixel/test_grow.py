@@ -107,6 +107,15 @@ def test_a_part_that_only_one_of_the_two_has_binds_nobody(small, data):
     assert torch.equal(model.encoder.mean.weight, alone.encoder.mean.weight)
 
 
+def test_a_grown_model_can_keep_its_picture_weights_too(tmp_path, small, data):
+    """`freeze` was passed over in silence when the model grew."""
+    save(small, tmp_path / "small")
+    run = RUN.replace(init_from=str(tmp_path / "small"), freeze=True)
+    model = prepare(grow.doubled(SMALL), run, SpriteSet(doubled(data.images), data.captions, data.groups))
+    free = {name.partition(".")[0] for name, parameter in model.named_parameters() if parameter.requires_grad}
+    assert free == {"text_encoder", "fusion", "null", "text_gate"}
+
+
 def test_training_grows_from_half_the_side_and_changes_only_its_stage(tmp_path, small):
     """The VAE is trained first, the flow and the matcher that grew with it wait for their own stages; a second stage finds them."""
     save(small, tmp_path / "small")

@@ -190,8 +190,8 @@ def fill_from_link(query: str) -> tuple[Any, ...]:
 def fit_to_model(ref: str, mode: str, request: gr.Request) -> tuple[Any, str, str]:
     """The choice of mode where the checkpoint has a flow sampler, its words, and examples that it can draw."""
     flow = common.has_flow(ref, request)
-    chips = example_chips(words.words_of(ref, request))
-    return gr.Radio(visible=flow, value=mode if flow else "instant"), words.words_html(ref, request), chips
+    known = words.words_of(ref, request)
+    return gr.Radio(visible=flow, value=mode if flow else "instant"), words.markup(known), example_chips(known)
 
 
 @ui.friendly
