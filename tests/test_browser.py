@@ -71,6 +71,18 @@ def visit(app, browser):
         pages.append(page)
         return page
 
+    def reload(page: Page) -> None:
+        """Reload. The page that is left may say of its own streams that they were cut: by us, so that is no trouble.
+
+        On a slow machine the theme test reloaded while an answer was on its way, and failed for "BodyStreamBuffer was aborted".
+        """
+        before = len(trouble)
+        page.reload()
+        page.locator("#pixel-go").wait_for()
+        cut = ("BodyStreamBuffer was aborted", "Connection errored out")
+        trouble[before:] = [line for line in trouble[before:] if not any(words in line for words in cut)]
+
+    open_page.reload = reload
     yield open_page
     for page in pages:
         page.context.close()
@@ -293,9 +305,7 @@ def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     generate(page, "a red potion")
     runs = page.locator("#pixel-runs li")
     expect(runs).to_have_count(2, timeout=30_000)
-    page.wait_for_timeout(1000)  # on a busy machine the last stream may still be open, and the browser complains when a reload cuts it
-    page.reload()
-    page.locator("#pixel-go").wait_for()
+    visit.reload(page)
     unfold(page, "#pixel-history")
     expect(runs).to_have_count(2, timeout=30_000)
     expect(runs.first).to_contain_text("a red potion")
@@ -423,8 +433,7 @@ def test_the_language_switch_changes_the_whole_page_at_once_and_is_remembered(vi
     assert "não conhece" in text
     assert prompt(page).input_value() == "a red zyxwv"  # nothing typed or drawn is lost
     assert [content(page, sprites(page).nth(i)) for i in range(2)] == pictures
-    page.reload()
-    page.locator("#pixel-go").wait_for()
+    visit.reload(page)
     expect(page.locator("#pixel-go")).to_have_text("Gerar")
     assert page.evaluate("document.documentElement.lang") == "pt-BR"
     page.get_by_role("button", name="English").click()
@@ -452,8 +461,7 @@ def test_the_theme_follows_the_browser_and_the_switch_is_remembered(visit, schem
     assert switch.get_attribute("aria-pressed") == str(scheme == "dark").lower()
     switch.click()
     assert page.evaluate(is_dark) is (scheme != "dark")
-    page.reload()
-    page.locator("#pixel-go").wait_for()
+    visit.reload(page)
     page.wait_for_function(f"{is_dark} === {str(scheme != 'dark').lower()}")
     switch.click()  # back to the browser's own: followed from here on
     page.emulate_media(color_scheme="dark" if scheme == "light" else "light")

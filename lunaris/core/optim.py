@@ -1,6 +1,6 @@
-"""AdamW with its learning-rate schedule, and the average of the weights (EMA).
+"""AdamW and Muon with their learning-rate schedule, and the average of the weights (EMA).
 
-AdamW: Loshchilov & Hutter 2019. Warm-up and cosine: Loshchilov & Hutter 2017. The average's decay is warmed up, as in Polyak averaging of
+AdamW: Loshchilov & Hutter 2019. Muon: Jordan et al. 2024, with the step size of Liu et al. 2025 (Moonlight). Warm-up and cosine: Loshchilov & Hutter 2017. The average's decay is warmed up, as in Polyak averaging of
 short runs: min(decay, (1 + t) / (10 + t)) after t steps, so that the first weights are soon forgotten.
 """
 
@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
+from jaxtyping import Float
 from torch import Tensor, nn
 
 
@@ -21,6 +22,98 @@ def adamw(parameters: Iterable[nn.Parameter], *, lr: float, betas: tuple[float, 
     ]
     fused = all(p.device.type in ("cpu", "cuda") and p.is_floating_point() for p in parameters)
     return torch.optim.AdamW([group for group in groups if group["params"]], lr=lr, betas=betas, fused=fused)
+
+
+class Muon(torch.optim.Optimizer):
+    """Muon for the matrices inside a network, AdamW for the rest, with one learning rate for both.
+
+    A matrix moves along its momentum with all singular values made about 1, times 0.2 · √(longer side), which gives the step the root
+    mean square of AdamW's. torch.optim.Muon (2.9 and later) does that in bfloat16, one matrix at a time; here it is float32, since a CPU
+    without bfloat16 units needs twenty times as long, and stacked matrices (experts) and equal shapes go through one batched product.
+
+    matrices  pairs of a parameter and its shape as a stack: (m, a, b). `inner_matrices` finds them
+    """
+
+    MOMENTUM, FEW_STEPS = 0.95, 5
+    POLYNOMIAL = (3.4445, -4.7750, 2.0315)  # of the odd quintic x ↦ a x + b x³ + c x⁵ that drives singular values towards 1
+
+    def __init__(
+        self,
+        matrices: Mapping[nn.Parameter, tuple[int, int, int]],
+        others: Iterable[nn.Parameter],
+        *,
+        lr: float,
+        betas: tuple[float, float],
+        weight_decay: float,
+    ):
+        self._shapes = dict(matrices)
+        plain = adamw(others, lr=lr, betas=betas, weight_decay=weight_decay)
+        groups = [{"params": list(matrices), "weight_decay": weight_decay, "muon": True}, *plain.param_groups]
+        super().__init__(groups, dict(lr=lr))
+        self._plain = plain
+        self._plain.param_groups = self.param_groups[1:]  # the same dictionaries: one learning rate, one state
+        self._plain.state = self.state
+
+    def load_state_dict(self, state_dict) -> None:
+        super().load_state_dict(state_dict)
+        self._plain.param_groups, self._plain.state = self.param_groups[1:], self.state
+
+    @torch.no_grad()
+    def step(self, closure=None) -> None:
+        self._plain.step()
+        group = self.param_groups[0]
+        alike: dict[tuple[int, int], list[tuple[nn.Parameter, Tensor]]] = {}
+        for parameter in group["params"]:
+            if parameter.grad is None:
+                continue
+            state = self.state[parameter]
+            if not state:
+                state["momentum"] = torch.zeros_like(parameter)
+            momentum = state["momentum"].lerp_(parameter.grad, 1 - self.MOMENTUM)
+            ahead = parameter.grad.lerp(momentum, self.MOMENTUM).view(self._shapes[parameter])  # Nesterov's
+            tall = ahead.shape[1] > ahead.shape[2]
+            wide = ahead.transpose(1, 2) if tall else ahead
+            alike.setdefault(wide.shape[1:], []).append((parameter, wide))
+        for (a, b), pairs in alike.items():
+            moves = orthogonalised(torch.cat([wide for _, wide in pairs]), self.POLYNOMIAL, self.FEW_STEPS)
+            for (parameter, _), move in zip(pairs, moves.split([len(wide) for _, wide in pairs]), strict=True):
+                tall = self._shapes[parameter][1:] != (a, b)
+                parameter.mul_(1 - group["lr"] * group["weight_decay"])
+                parameter.add_((move.transpose(1, 2) if tall else move).reshape(parameter.shape), alpha=-group["lr"] * 0.2 * math.sqrt(b))
+
+
+def orthogonalised(
+    stack: Float[Tensor, "m a b"], polynomial: tuple[float, float, float] = Muon.POLYNOMIAL, steps: int = Muon.FEW_STEPS
+) -> Float[Tensor, "m a b"]:
+    """Each matrix (a <= b) with its singular vectors kept and its singular values brought into about 0.7 … 1.2 (Newton-Schulz)."""
+    first, third, fifth = polynomial
+    x = stack.float() / stack.float().norm(dim=(1, 2), keepdim=True).clamp(min=1e-20)
+    for _ in range(steps):
+        square = x @ x.transpose(1, 2)
+        x = torch.baddbmm(x, torch.baddbmm(square, square, square, beta=third, alpha=fifth), x, beta=first)
+    return x.to(stack.dtype)
+
+
+def inner_matrices(model: nn.Module, *, least: int = 32) -> dict[nn.Parameter, tuple[int, int, int]]:
+    """The parameters that are matrices from features to features, with their shapes as stacks of matrices (m, a, b).
+
+    Left out are what Muon is not for: embeddings and the head that gives a vocabulary's logits, and all with a side below `least`
+    (routers, names, gates). A convolution's weight is one matrix, from its patch to its channels; other tensors of three dimensions are
+    stacks, as of experts.
+    """
+    apart = {id(module.weight) for module in model.modules() if isinstance(module, (nn.Embedding, nn.EmbeddingBag))}
+    head = getattr(model, "get_output_embeddings", lambda: None)()
+    apart |= {id(head.weight)} if head is not None else set()
+    patches = {id(module.weight) for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd)}
+    found = {}
+    for parameter in model.parameters():
+        if parameter.ndim < 2 or id(parameter) in apart or not parameter.requires_grad:
+            continue
+        alone = parameter.ndim == 2 or id(parameter) in patches
+        shape = (1, len(parameter), parameter[0].numel()) if alone else (math.prod(parameter.shape[:-2]), *parameter.shape[-2:])
+        if min(shape[1:]) >= least:
+            found[parameter] = shape
+    return found
 
 
 def warmup_cosine(step: int, *, steps: int, warmup_steps: int, floor: float) -> float:

@@ -19,7 +19,7 @@ import secrets
 import signal
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,7 +32,7 @@ import lunaris
 from lunaris.core.config import BaseConfig, option
 from lunaris.core.gradients import Batch, Loss, accumulate, batch_length, combine, is_out_of_memory
 from lunaris.core.isolation import eval_mode, generators_put_back, noted_signals, settings_put_back
-from lunaris.core.optim import Average, adamw, load_optimizer, optimizer_tensors, warmup_cosine
+from lunaris.core.optim import Average, Muon, adamw, inner_matrices, load_optimizer, optimizer_tensors, warmup_cosine
 from lunaris.core.parallel import Processes
 from lunaris.core.rng import reseed
 from lunaris.core.tracking import MetricsLog, StepNumbers, Tracker, TrackerName
@@ -59,6 +59,7 @@ class TrainConfig(BaseConfig):
     steps: int = option(1000, "optimiser steps", ge=1)
     batch_size: int = option(64, "examples in the global batch of one step", ge=1)
     learning_rate: float = option(2e-4, "peak learning rate", gt=0.0)
+    optimizer: Literal["adamw", "muon"] = option("adamw", "adamw, or muon for the inner matrices and adamw for the rest")
     beta1: float = option(0.9, "AdamW's decay of the first moment", ge=0.0, le=0.9999)
     beta2: float = option(0.999, "AdamW's decay of the second moment", ge=0.0, le=0.999999)
     weight_decay: float = option(0.01, "AdamW's weight decay, on parameters of two or more dimensions", ge=0.0)
@@ -214,8 +215,7 @@ class Run:
         self._frozen = digest({name: p for name, p in model.named_parameters() if not p.requires_grad})
         if not self._parameters:
             raise ValueError("the model has no parameter to train: all are frozen; unfreeze one with requires_grad_(True)")
-        betas = config.beta1, config.beta2
-        self._optimizer = adamw(self._parameters.values(), lr=config.learning_rate, betas=betas, weight_decay=config.weight_decay)
+        self._optimizer = _optimizer(config, model, self._parameters.values())
         self._scaler = self.processes.accelerator.scaler  # fp16 only
         floats = {name: buffer for name, buffer in self._buffers.items() if buffer.is_floating_point()}
         self._average = Average({**self._parameters, **floats}, config.ema_decay)
@@ -530,6 +530,14 @@ class Run:
 
     def _how_to_go_on(self) -> str:
         return f"stopped after step {self.step} of {self.config.steps}, saved in {self.states}: {self.go_on}"
+
+
+def _optimizer(config: TrainConfig, model: nn.Module, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
+    settings = {"lr": config.learning_rate, "betas": (config.beta1, config.beta2), "weight_decay": config.weight_decay}
+    if config.optimizer == "adamw":
+        return adamw(parameters, **settings)
+    matrices = inner_matrices(model)
+    return Muon(matrices, [parameter for parameter in parameters if parameter not in matrices], **settings)
 
 
 def _clear_memory() -> None:
