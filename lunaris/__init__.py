@@ -5,4 +5,4 @@ Importing this package loads nothing heavy; a family is imported when it is used
 
 __version__ = "0.1.0"
 
-FAMILIES = ("pixel",)
+FAMILIES = ("pixel", "moc")

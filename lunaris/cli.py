@@ -17,12 +17,12 @@ import json
 import os
 import sys
 from argparse import Namespace
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from types import ModuleType
 
 from lunaris import FAMILIES, __version__
-from lunaris.core.config import PRESETS, OneLineParser, Verb, add_flags, given_flags, load_yaml, merge
+from lunaris.core.config import PRESETS, BaseConfig, OneLineParser, Verb, add_flags, given_flags, load_yaml, merge
 
 REF_HELP = "a folder, a bundled checkpoint's name, or owner/name[@revision]"
 
@@ -99,14 +99,14 @@ def _add_family(parser: OneLineParser, name: str, family: ModuleType, chosen: st
 
 
 def _train_flags(parser: OneLineParser, family: ModuleType) -> None:
-    parser.add_argument("config", nargs="?", metavar="CONFIG.yaml", help="sections model: and training:; flags override it")
+    own = hasattr(family, "load_run")
+    form = "sections model: and training:" + (", or the spec's own form" if own else "")
+    parser.add_argument("config", nargs="?", metavar="CONFIG.yaml", help=f"{form}; flags override it")
     parser.add_argument(
         "--preset", choices=PRESETS, help="sizes to start from: tiny (seconds on a CPU), small (what is shipped), full (GPU)"
     )
-    parser.add_argument(
-        "--source", default="procedural", help="procedural (default, needs no network), a folder, or a Hub dataset owner/name"
-    )
-    parser.add_argument("--out", required=True, metavar="DIR", help="the checkpoint folder to write")
+    parser.add_argument("--source", default="", help="procedural (default, needs no network), a folder, or a Hub dataset owner/name")
+    parser.add_argument("--out", required=not own, default="", metavar="DIR", help="the checkpoint folder to write")
     parser.add_argument("--resume", action="store_true", help="continue from the last saved step in --out")
     add_flags(parser, family.Config, "model")
     add_flags(parser, family.TrainConfig, "training")
@@ -114,7 +114,9 @@ def _train_flags(parser: OneLineParser, family: ModuleType) -> None:
 
 def _generate_flags(parser: OneLineParser, family: ModuleType) -> None:
     _add_model(parser, family)
-    parser.add_argument("--out", required=True, metavar="FILE", help="the file to write")
+    streams = hasattr(family, "stream")
+    about = "the file to write" + ("; without one, the text is printed as it comes" if streams else "")
+    parser.add_argument("--out", required=not streams, default="", metavar="FILE", help=about)
     add_flags(parser, family.Request, "what to make")
     add_flags(parser, family.Output, "how to write it")
 
@@ -122,6 +124,8 @@ def _generate_flags(parser: OneLineParser, family: ModuleType) -> None:
 def _evaluate_flags(parser: OneLineParser, family: ModuleType) -> None:
     _add_model(parser, family)
     parser.add_argument("--data", default="procedural", help="procedural, a folder, or a Hub dataset owner/name")
+    if hasattr(family, "Evaluation"):
+        add_flags(parser, family.Evaluation, "what to measure on")
     _add_json(parser)
 
 
@@ -137,7 +141,7 @@ def _more_flags(verb: Verb, parser: OneLineParser, family: ModuleType) -> None:
     add_flags(parser, verb.order, "what to make", words=verb.words)
 
 
-OUT_HELP = {"FILE": "file", "DIR": "checkpoint folder"}
+OUT_HELP = {"FILE": "file", "DIR": "folder"}
 
 
 def _add_model(parser: OneLineParser, family: ModuleType) -> None:
@@ -149,17 +153,33 @@ def _add_json(parser: OneLineParser) -> None:
 
 
 def _train(family: ModuleType, args: Namespace) -> None:
+    own = args.config and hasattr(family, "load_run")
+    configs, source, out = _spec_run(family, args) if own else (_configs(family, args), "", "")
+    source, out = args.source or source or "procedural", args.out or out
+    if not out:
+        raise ValueError("the checkpoint needs a folder; give --out DIR" + (f", or set out_dir in {args.config}" if args.config else ""))
+    folder = family.train(*configs, out, source=source, resume=args.resume)
+    print(f"checkpoint saved in {folder}; see it with: python -m lunaris {args.command} generate --model {folder} --out OUT")
+
+
+def _configs(family: ModuleType, args: Namespace, tables: dict[str, dict] | None = None) -> list[BaseConfig]:
     from lunaris.core import runtime
 
     sections = {"model": family.Config, "training": family.TrainConfig}
-    tables = load_yaml(args.config, sections) if args.config else {name: {} for name in sections}
+    if tables is None:
+        tables = load_yaml(args.config, sections) if args.config else {name: {} for name in sections}
     chosen = args.preset or ("" if args.config else runtime.preset())  # a file stands for itself, on the defaults
     configs = []
     for name, cls in sections.items():
         base = cls.preset(chosen).to_dict() if chosen else {}
         configs.append(cls.from_dict(merge(base, tables[name], given_flags(args, cls))))
-    folder = family.train(*configs, args.out, source=args.source, resume=args.resume)
-    print(f"checkpoint saved in {folder}; see it with: python -m lunaris {args.command} generate --model {folder} --out OUT")
+    return configs
+
+
+def _spec_run(family: ModuleType, args: Namespace) -> tuple[list[BaseConfig], str, str]:
+    """The run that a family's own kind of file describes: configs, where its data are, where it writes."""
+    tables, source, out = family.load_run(args.config)
+    return _configs(family, args, tables), source, out
 
 
 def _generate(family: ModuleType, args: Namespace) -> None:
@@ -168,13 +188,27 @@ def _generate(family: ModuleType, args: Namespace) -> None:
     request = family.Request.from_dict(given_flags(args, family.Request))
     output = family.Output.from_dict(given_flags(args, family.Output))
     folder = hub.resolve(args.model)
-    result = family.generate_request(family.load(folder), request)
-    record = provenance.record(args.command, "generate", request.to_dict(), model=args.model, weights=hub.weight_hash(folder))
-    print(f"wrote {family.save_result(result, args.out, output, record)}")
+    model = family.load(folder)
+    result = family.generate_request(model, request) if args.out else _print_stream(family.stream(model, request))
+    if args.out:
+        record = provenance.record(args.command, "generate", request.to_dict(), model=args.model, weights=hub.weight_hash(folder))
+        print(f"wrote {family.save_result(result, args.out, output, record)}")
+
+
+def _print_stream(pieces: Iterator[str]) -> None:
+    """Print a text while it is written; whoever interrupts it keeps what is there."""
+    try:
+        for piece in pieces:
+            print(piece, end="", flush=True)
+    finally:
+        print()
 
 
 def _evaluate(family: ModuleType, args: Namespace) -> None:
-    _print_report(family.evaluate(family.load(args.model), args.data) | {"model": args.model}, args.json)
+    options = given_flags(args, family.Evaluation) if hasattr(family, "Evaluation") else {}
+    if options:
+        family.Evaluation.from_dict(options)
+    _print_report(family.evaluate(family.load(args.model), args.data, **options) | {"model": args.model}, args.json)
 
 
 def _more(verb: Verb, args: Namespace) -> None:

@@ -1,7 +1,8 @@
 """AdamW and Muon with their learning-rate schedule, and the average of the weights (EMA).
 
-AdamW: Loshchilov & Hutter 2019. Muon: Jordan et al. 2024, with the step size of Liu et al. 2025 (Moonlight). Warm-up and cosine: Loshchilov & Hutter 2017. The average's decay is warmed up, as in Polyak averaging of
-short runs: min(decay, (1 + t) / (10 + t)) after t steps, so that the first weights are soon forgotten.
+AdamW: Loshchilov & Hutter 2019. Muon: Jordan et al. 2024, with the step size of Liu et al. 2025 (Moonlight). Warm-up and cosine:
+Loshchilov & Hutter 2017. The average's decay is warmed up, as in Polyak averaging of short runs: min(decay, (1 + t) / (10 + t)) after t
+steps, so that the first weights are soon forgotten.
 """
 
 import math

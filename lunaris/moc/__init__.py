@@ -3,17 +3,20 @@
 from lunaris.core import lazy
 
 TITLE = {"en": "Collaborative Experts", "pt-BR": "Especialistas em Colaboração"}
+CHECKPOINT = "moc-pt"  # what the tab opens with
 
 lazy.export(
     __name__,
     {
         "config": ["Config", "MoCModelConfig"],
-        "request": ["MoCFile", "MoCRequest", "Output", "Request"],
-        "train": ["MoCTrainConfig", "TrainConfig", "load_spec", "train"],
+        "request": ["Evaluation", "MoCEvaluation", "MoCFile", "MoCRequest", "Output", "Request"],
+        "train": ["MoCTrainConfig", "TrainConfig", "load_run", "load_spec", "train"],
         "checkpoint": ["load", "save"],
         "data": ["prepare"],
         "generate": ["generate", "generate_request", "save_result", "stream"],
         "metrics": ["evaluate"],
+        "demo": ["build_demo"],
+        "verbs": ["VERBS"],
         "model": ["MoCConfig", "MoCForCausalLM", "MoCModel", "MoCOutput", "macs_per_token", "parameter_counts", "upcycle"],
     },
 )

@@ -2,7 +2,7 @@
 
 config.json is transformers' own form (`MoCConfig`) with "family": "moc" beside it, so `AutoModelForCausalLM.from_pretrained(folder)` works
 once lunaris.moc.model is imported. A tied head is stored once, as the embedding. A loaded or trained model carries its tokenizer as
-`model.tokenizer`.
+`model.tokenizer`, and as `model.seen` which documents it was trained on (`data.Seen`, or None), so that none of them measures it.
 """
 
 import difflib
@@ -18,7 +18,7 @@ from lunaris.core.config import ConfigError
 from lunaris.core.runtime import get_optimal_device
 from lunaris.core.tokenizer import PAD, BpeTokenizer
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import Encoder, tokenizer_files
+from lunaris.moc.data import SEEN, Encoder, Seen, tokenizer_files
 from lunaris.moc.model import MoCConfig, MoCForCausalLM
 
 FAMILY = "moc"
@@ -65,6 +65,8 @@ def save(model: MoCForCausalLM, folder: str | Path, *, card: str = "", dtype: to
     if getattr(model, "tokenizer", None) is not None:
         files |= tokenizer_files(model.tokenizer)
     own = model.config.to_diff_dict()
+    if getattr(model, "seen", None) is not None:
+        files[SEEN] = model.seen.to_json()
     config = {"family": FAMILY} | own | {"architectures": [type(model).__name__], "dtype": str(dtype or model.dtype).removeprefix("torch.")}
     return hub.save(folder, tensors=model.state_dict(), config=config, files=files, dtype=dtype)
 
@@ -84,7 +86,7 @@ def load(ref: str | Path, *, revision: str | None = None, device: str = "cpu") -
     model = model.to_empty(device="cpu")
     model.tie_weights()
     hub.load_into(model, folder)
-    model.tokenizer = BpeTokenizer.load(folder)
+    model.tokenizer, model.seen = BpeTokenizer.load(folder), Seen.read(folder)
     check_fits(model.config.model_config, model.tokenizer, f"the tokenizer of {ref}")
     return model.to(get_optimal_device(device)).eval()
 

@@ -1,17 +1,19 @@
 """Text to learn from: procedural stories that need no network, files, folders or a Hub dataset; made into tokens once, read as a memmap.
 
-Sources are mixed with "+", and "2*FOLDER" counts a folder twice in training: "stories+2*books+notes/*.txt". Training and validation are
+Sources are mixed with "+", and "2*FOLDER" counts a folder twice in training: "procedural+2*books+notes/*.txt". Training and validation are
 split by document, never by position: variants of one text (its `group`) stay on one side, as a hash of the group's name decides.
 
 `prepare` makes a folder (MC-07):
 
     tokenizer.json, tokenizer_config.json    byte-level BPE, in transformers' format
     train.bin, valid.bin                     uint16 ids, documents one after another, an end of text after each
+    seen.json                                fingerprints of the training documents; it goes with the model, see `Seen`
     meta.json                                counts of documents, tokens and bytes; SHA-256 of every file; where the texts come from
 
 b batch · t time (tokens) · n tokens of a stream
 """
 
+import base64
 import functools
 import glob
 import hashlib
@@ -39,9 +41,11 @@ END = "<|endoftext|>"  # closes every document, and stands in front of the first
 SPLITS = ("train", "validation")
 FILES = {"train": "train.bin", "validation": "valid.bin"}
 META, FORMAT = "meta.json", "lunaris-tokens-1"
+SEEN = "seen.json"
 MAX_VOCAB = 65_535  # ids are stored in 16 bits
 MAX_ROWS = 1_000_000
 MAX_META_BYTES = 1 << 20
+MAX_SEEN_BYTES = 1 << 26
 MAX_STORIES = 1_000_000
 
 
@@ -51,7 +55,7 @@ MAX_STORIES = 1_000_000
 def load_source(source: str | Path, *, split: str = "train", n: int = 20_000, seed: int = 0) -> list[Document]:
     """The documents of `source` that belong to `split`, train or validation; repetitions ("3*books") count in training only.
 
-    `source` is "stories" (then `n` procedural documents for `seed`, a tenth as many for validation), "stories:pt" or "stories:en", a file,
+    `source` is "procedural" (then `n` stories for `seed`, a tenth as many for validation), "procedural:pt" or "procedural:en", a file,
     a folder, a pattern such as "texts/*.txt", a Hub dataset's owner/name with a text column, or several of these joined by "+". Where all
     documents fall on one side (a single book), the last tenth of each is the validation part. Raises FileNotFoundError or ValueError.
     """
@@ -62,8 +66,8 @@ def load_source(source: str | Path, *, split: str = "train", n: int = 20_000, se
 
 
 def _load_one(source: str, split: str, n: int, seed: int) -> list[Document]:
-    name, _, language = source.partition(":")
-    if name == "stories":  # always the procedural ones, whatever lies in the working folder; "./stories" is a folder of that name
+    language = source.partition(":")[2]
+    if _is_procedural(source):  # always the procedural ones, whatever lies in the working folder; "./procedural" is a folder of that name
         if not 1 <= n <= MAX_STORIES:
             raise ValueError(f"the number of stories must be 1 to {MAX_STORIES:,}, got {n}; try 20000")
         languages = (language,) if language else stories.LANGUAGES
@@ -91,7 +95,7 @@ def _read(source: str) -> list[Document]:
     if source.count("/") == 1 and not source.startswith((".", "/")):
         return read_hub_dataset(source)
     raise FileNotFoundError(
-        f"source must be 'stories', a file, a folder, a pattern or a Hub dataset owner/name, got {source!r}; try 'stories'"
+        f"source must be 'procedural', a file, a folder, a pattern or a Hub dataset owner/name, got {source!r}; try 'procedural'"
     )
 
 
@@ -116,6 +120,76 @@ def _cut(document: Document, split: str) -> Document:
             about = place + 1
             break
     return Document(text[:about] if split == "train" else text[about:], document.name, document.group, document.fields)
+
+
+class Seen:
+    """Which documents a model was trained on, so that it is never measured on one of them: two numbers for each, no text.
+
+    They are hashes of its first and of its last 256 characters. Of a document that lost its last tenth to validation the first alone is
+    found again.
+    """
+
+    LENGTH, BYTES = 256, 5
+
+    def __init__(self, marks: Iterable[bytes] = ()):
+        self._marks = frozenset(marks)
+
+    @classmethod
+    def of(cls, documents: Iterable[Document]) -> "Seen":
+        return cls(mark for document in documents for mark in cls._both(document.text))
+
+    @classmethod
+    def read(cls, folder: Path) -> "Seen | None":
+        """What a prepared folder or a checkpoint says; None where it says nothing. Raises ValueError for a damaged file."""
+        path = folder / SEEN
+        if not path.is_file():
+            return None
+        if path.stat().st_size > MAX_SEEN_BYTES:
+            raise ValueError(f"{path} must have at most {MAX_SEEN_BYTES:,} bytes, got {path.stat().st_size:,}; fetch the checkpoint again")
+        try:
+            packed = base64.b64decode(json.loads(path.read_text(encoding="utf-8"))["marks"], validate=True)
+        except (ValueError, KeyError, TypeError, RecursionError):
+            raise ValueError(f"{path} is not one that moc prepare wrote; fetch the checkpoint again, or delete the file") from None
+        return cls(packed[start : start + cls.BYTES] for start in range(0, len(packed), cls.BYTES))
+
+    def to_json(self) -> str:
+        packed = base64.b64encode(b"".join(sorted(self._marks))).decode()
+        return json.dumps({"what": "hashes of the training documents' first and last characters", "marks": packed}) + "\n"
+
+    def unseen(self, document: Document) -> Document | None:
+        """The part of a document that was not trained on: all of it, its last tenth, or None."""
+        first, last = self._both(document.text)
+        if last in self._marks:
+            return None
+        return _cut(document, "validation") if first in self._marks else document
+
+    @classmethod
+    def _both(cls, text: str) -> tuple[bytes, bytes]:
+        text = text.strip()
+        ends = text[: cls.LENGTH], text[-cls.LENGTH :]
+        first, last = (hashlib.sha256(place + end.encode()).digest()[: cls.BYTES] for place, end in zip((b"<", b">"), ends, strict=True))
+        return first, last
+
+
+def load_unseen(source: str | Path, seen: Seen, *, n: int = 20_000, seed: int = 0) -> tuple[list[Document], int]:
+    """The documents of `source` that a model has not `seen`, and how many were left out. Procedural stories have a side of their own
+    for this, a tenth of `n`. Raises ValueError when none is left, and what `load_source` raises."""
+    kept, out = [], 0
+    for _, name in mixture(source):
+        if _is_procedural(name):
+            kept += _load_one(name, "validation", n, seed)
+            continue
+        parts = [seen.unseen(document) for document in _read(name)]
+        new = [part for part in parts if part is not None and part.text.strip()]
+        out += len(parts) - len(new)
+        kept += new
+    if not kept:
+        raise ValueError(f"the model was trained on all {out:,} documents of {source}; give others, or split: all to measure on them")
+    return kept, out
+
+
+def _is_procedural(source: str) -> bool:
+    return source.partition(":")[0] == "procedural"
 
 
 def read_hub_dataset(repo_id: str) -> list[Document]:
@@ -217,6 +291,8 @@ def prepare(
         stream, counts = _stream(encoder, loaded[split], times, seed)
         files[FILES[split]] = stream.tobytes()
         splits[split] = counts
+    real = [part for (_, name), part in zip(parts, loaded["train"], strict=True) if not _is_procedural(name)]
+    files[SEEN] = Seen.of(document for part in real for document in part).to_json()
     meta = {
         "format": FORMAT,
         "vocab_size": tokenizer.vocab_size,
@@ -290,6 +366,11 @@ class Prepared:
     def end(self) -> int:
         """The id of the end of text."""
         return self.meta["end"]
+
+    @property
+    def seen(self) -> Seen | None:
+        """Which documents are in the training part."""
+        return Seen.read(self.folder)
 
     def n_bytes(self, split: str) -> int:
         """Bytes of the texts of a split, which bits per byte are of; ends of text count none."""

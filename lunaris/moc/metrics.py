@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import numpy as np
 import torch
@@ -28,8 +28,9 @@ from lunaris.core.isolation import eval_mode
 from lunaris.core.text import Document
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc.checkpoint import tokenizer_of
-from lunaris.moc.data import META, SPLITS, Encoder, bits_per_byte, encode_documents, load_source, open_prepared, windows
+from lunaris.moc.data import META, SPLITS, Encoder, bits_per_byte, encode_documents, load_source, load_unseen, open_prepared, windows
 from lunaris.moc.model import MoCForCausalLM
+from lunaris.moc.request import Split
 
 MAX_LOGITS = 1 << 24  # numbers of a call's logits: 64 MB
 
@@ -62,34 +63,41 @@ class Score:
 
 
 def evaluate(
-    model: MoCForCausalLM, data: str | Path, *, n: int = 2000, seed: int = 0, split: str = "validation", seq_len: int = 0
+    model: MoCForCausalLM, data: str | Path, *, n: int = 2000, seed: int = 0, split: str = "unseen", seq_len: int = 0
 ) -> dict[str, Any]:
     """The figures above, ready for JSON, on any source of `data.load_source` or on a prepared folder (then with its own tokenizer only).
 
     n        documents of the procedural stories; of other sources all are measured
-    split    "validation", the side that training never sees, or "all", for data that has nothing to do with the training
+    split    "unseen", every document that the model was not trained on, as its checkpoint tells (where it does not, and for stories and
+             prepared folders: validation); "validation", the tenth that no training on this data sees; "all"
     seq_len  tokens of a window; 0 = the model's max_seq_len
 
     Raises what `load_source` and `open_prepared` raise, ValueError for a text without a token.
     """
-    if split not in ("validation", "all"):
-        raise ValueError(f"split must be validation or all, got {split!r}; try 'validation'")
+    if split not in get_args(Split):
+        raise ValueError(f"split must be one of {', '.join(get_args(Split))}, got {split!r}; try 'unseen'")
     if seq_len < 0 or seq_len == 1 or seq_len > model.config.max_seq_len:
         raise ValueError(f"seq_len must be 2 to the model's max_seq_len {model.config.max_seq_len}, or 0 for that, got {seq_len}; try 0")
     tokenizer = tokenizer_of(model)
-    sides = ("validation",) if split == "validation" else SPLITS
+    measured = "all documents" if split == "all" else "the validation side of the data"
+    sides = SPLITS if split == "all" else ("validation",)
     if (Path(data) / META).is_file():
         opened = open_prepared(data, tokenizer=tokenizer)
         ids = np.concatenate([opened.validation if side == "validation" else opened.train for side in sides])
         documents = int((ids == opened.end).sum())
     else:
-        texts = [document for side in sides for document in _documents(data, side, n, seed)]
+        seen = getattr(model, "seen", None)
+        if split == "unseen" and seen is not None:
+            texts, left_out = load_unseen(data, seen, n=max(1, n * 10), seed=seed)
+            measured = f"documents the model was not trained on; {left_out:,} others left out"
+        else:
+            texts = [document for side in sides for document in _documents(data, side, n, seed)]
         ids, documents = stream_of([document.text for document in texts], tokenizer), len(texts)
     score = score_stream(model, ids, seq_len=seq_len)
     text = text_of(ids, tokenizer)
     report: dict[str, Any] = {
         "data": str(data),
-        "measured_on": "the validation side of the data" if split == "validation" else "all documents",
+        "measured_on": measured,
         "n": documents,
         "bits_per_byte": score.bits_per_byte,
         "loss": score.loss,

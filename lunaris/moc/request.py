@@ -2,6 +2,7 @@
 
 import re
 from dataclasses import dataclass
+from typing import Literal
 
 from lunaris.core.config import BaseConfig, ConfigError, option
 
@@ -66,4 +67,21 @@ class MoCFile(BaseConfig):
     with_prompt: bool = option(True, "put the prompt in front of what was written (txt)")
 
 
+Split = Literal["unseen", "validation", "all"]
+
+
+@dataclass(frozen=True)
+class MoCEvaluation(BaseConfig):
+    """What `evaluate` measures on."""
+
+    n: int = option(2000, "documents of the procedural stories; of other data all are measured", ge=1, le=100_000)
+    seed: int = option(0, "of the procedural stories", ge=0, le=2**32 - 1)
+    split: Split = option(
+        "unseen",
+        "unseen (all documents that the model was not trained on, as its checkpoint tells), validation (the tenth held out) or all",
+    )
+    seq_len: int = option(0, "tokens of a window; 0 = as many as the model looks back on", ge=0, le=1_048_576)
+
+
+Evaluation = MoCEvaluation
 Request, Output = MoCRequest, MoCFile  # the names every family gives them

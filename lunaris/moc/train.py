@@ -21,7 +21,7 @@ from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, runtime, training
-from lunaris.core.config import PRESETS, ConfigError, as_flags, option, read_yaml
+from lunaris.core.config import PRESETS, ConfigError, as_flags, load_yaml, option, read_yaml
 from lunaris.core.isolation import generators_put_back
 from lunaris.core.training import Callback, Loss, Run, fit
 from lunaris.moc.checkpoint import check_fits, new_model, save
@@ -134,6 +134,16 @@ def load_spec(path: str | Path) -> tuple[MoCModelConfig, MoCTrainConfig, str, st
             text = f"{theirs}{text.removeprefix(ours)}" if text.startswith(f"{ours} ") else text
         raise ConfigError(text) from None
     return model, train_config, folders[0], folders[1]
+
+
+def load_run(path: str | Path) -> tuple[dict[str, dict[str, Any]], str, str]:
+    """({"model": …, "training": …}, data, out) of a run's file, in either form: the spec's (see `load_spec`), or the sections model: and
+    training: of every family, which name neither data nor out. Only the keys that the file gives. Raises what `load_spec` does."""
+    data = read_yaml(path)
+    if isinstance(data, dict) and ("training" in data or not data.keys() - {"model"}):
+        return load_yaml(path, {"model": MoCModelConfig, "training": MoCTrainConfig}), "", ""
+    model, train_config, source, out = load_spec(path)
+    return {"model": model.to_dict(), "training": train_config.to_dict()}, source, out
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
@@ -282,7 +292,7 @@ def train(
     train_config: MoCTrainConfig,
     out: str | Path,
     *,
-    source: str | Path = "stories",
+    source: str | Path = "procedural",
     resume: bool = False,
     should_stop: Callable[[], bool] | None = None,
     callbacks: tuple = (),
@@ -321,6 +331,7 @@ def train(
         progress=progress,
     )
     model = model.cpu().eval()
+    model.seen = data.seen
     score = score_stream(model, data.validation, seq_len=seq_len)
     seen = result.step * train_config.batch_size * (seq_len - 1)
     card = make_card(model, train_config, source=str(source), data=data, steps=result.step, tokens=seen, score=score)
@@ -378,7 +389,7 @@ def command_line(config: MoCModelConfig, train_config: MoCTrainConfig, source: s
         model = as_flags(config, MoCModelConfig.preset(preset))
         return ["--preset", preset, *model, *as_flags(train_config, MoCTrainConfig.preset(preset), skip=WHEREABOUTS)]
 
-    where = [] if source == "stories" else ["--source", source]
+    where = [] if source == "procedural" else ["--source", source]
     return shlex.join(["python", "-m", "lunaris", "moc", "train", *min(map(flags, PRESETS), key=len), *where, "--out", "DIR"])
 
 
@@ -389,7 +400,7 @@ def make_card(
     config = model.config.model_config
     counts = parameter_counts(config)
     sources = data.meta["sources"]
-    procedural = all(part["source"].partition(":")[0] == "stories" for part in sources)
+    procedural = all(part["source"].partition(":")[0] == "procedural" for part in sources)
     name = "+".join(f"{part['times']}*{part['source']}" if part["times"] > 1 else part["source"] for part in sources)
     experts = "" if config.ffn == "dense" else f", {counts.active / 1e6:.1f} million of them active for a token ({_choice(config)})"
     metrics: dict[str, float | int] = {"bits per byte": score.bits_per_byte, "loss": score.loss, "perplexity": score.perplexity}
@@ -436,7 +447,7 @@ def _choice(config: MoCModelConfig) -> str:
 
 def _told(part: Mapping[str, Any]) -> str:
     """One source in the card: its name, how many documents, where it comes from, its licences."""
-    if part["source"].partition(":")[0] == "stories":
+    if part["source"].partition(":")[0] == "procedural":
         what = "written by Lunaris' own generator"
     else:
         licences = ", ".join(f"{name} ({count:,})" for name, count in part["licences"].items())

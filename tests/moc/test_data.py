@@ -50,11 +50,11 @@ def test_documents_are_split_by_group_and_none_is_lost(folder):
 
 
 def test_stories_are_the_procedural_ones_even_beside_a_folder_of_that_name(tmp_path, monkeypatch):
-    (tmp_path / "stories").mkdir()
-    (tmp_path / "stories/x.txt").write_text("mine, all mine " * 9, "utf-8")
+    (tmp_path / "procedural").mkdir()
+    (tmp_path / "procedural/x.txt").write_text("mine, all mine " * 9, "utf-8")
     monkeypatch.chdir(tmp_path)
-    assert load_source("stories", n=3)[0].text == stories.story(0).text
-    assert load_source("./stories")[0].text.startswith("mine")
+    assert load_source("procedural", n=3)[0].text == stories.story(0).text
+    assert load_source("./procedural")[0].text.startswith("mine")
 
 
 def test_rows_of_one_group_stay_on_one_side(tmp_path):
@@ -72,13 +72,13 @@ def test_repetitions_count_in_training_only(folder):
 
 
 def test_a_mixture_joins_stories_folders_and_patterns(folder):
-    found = load_source(f"stories:pt + 2*{folder} + {folder}/*.gz", n=30, seed=4)
+    found = load_source(f"procedural:pt + 2*{folder} + {folder}/*.gz", n=30, seed=4)
     assert len(found) == 30 + 3 * (60 - len(HELD))
     assert [d.text for d in found[:30]] == [story.text for story in stories.make(30, seed=4, languages=("pt",))]
 
 
 def test_procedural_validation_is_a_tenth_with_other_groups():
-    train, held = (load_source("stories", split=split, n=200) for split in ("train", "validation"))
+    train, held = (load_source("procedural", split=split, n=200) for split in ("train", "validation"))
     assert len(train) == 200 and len(held) == 20 and not {d.group for d in train} & {d.group for d in held}
 
 
@@ -94,19 +94,19 @@ def test_a_single_book_holds_out_its_last_tenth(tmp_path):
 @pytest.mark.parametrize(
     "source, error, message",
     [
-        ("nowhere", FileNotFoundError, "source must be 'stories', a file, a folder, a pattern or a Hub dataset"),
+        ("nowhere", FileNotFoundError, "source must be 'procedural', a file, a folder, a pattern or a Hub dataset"),
         ("/nowhere/*.txt", FileNotFoundError, "no file matches '/nowhere/"),
-        ("stories:fr", ValueError, "languages of stories must be of pt, en, got fr"),
-        ("story", FileNotFoundError, "got 'story'; try 'stories'"),
+        ("procedural:fr", ValueError, "languages of stories must be of pt, en, got fr"),
+        ("story", FileNotFoundError, "got 'story'; try 'procedural'"),
     ],
 )
 def test_bad_sources_are_one_sentence(source, error, message):
     with pytest.raises(error, match=message):
         load_source(source)
     with pytest.raises(ValueError, match="split must be one of train, validation, got 'test'"):
-        load_source("stories", split="test")
+        load_source("procedural", split="test")
     with pytest.raises(ValueError, match="number of stories must be 1 to 1,000,000, got 0"):
-        load_source("stories", n=0)
+        load_source("procedural", n=0)
 
 
 def test_hub_datasets_give_their_text_column(monkeypatch):
@@ -195,10 +195,10 @@ def test_bytes_are_those_of_what_the_tokenizer_reads():
 
 def test_a_models_own_tokenizer_can_be_used_again(made, tmp_path):
     own = open_prepared(made[0]).tokenizer
-    prepare("stories", tmp_path / "more", tokenizer=own, n_stories=20)
+    prepare("procedural", tmp_path / "more", tokenizer=own, n_stories=20)
     assert open_prepared(tmp_path / "more", tokenizer=own).meta["tokenizer"] == made[1]["tokenizer"]
     with pytest.raises(ValueError, match="must have the entry <|endoftext|>, and has none"):
-        prepare("stories", tmp_path / "no", tokenizer=BpeTokenizer.train(["a"], vocab_size=300), n_stories=20)
+        prepare("procedural", tmp_path / "no", tokenizer=BpeTokenizer.train(["a"], vocab_size=300), n_stories=20)
 
 
 def test_an_earlier_folder_is_replaced_and_a_foreign_one_is_left_alone(folder, tmp_path):
@@ -229,7 +229,7 @@ def test_a_failure_while_writing_leaves_the_old_folder_whole(folder, tmp_path, m
 @pytest.mark.parametrize("size", [200, 65_536])
 def test_a_vocabulary_that_does_not_fit_is_refused(size, tmp_path):
     with pytest.raises(ConfigError, match=rf"vocab_size must be 259 to 65,535, since ids are stored in 16 bits, got {size}; try 4096"):
-        prepare("stories", tmp_path / "out", vocab_size=size)
+        prepare("procedural", tmp_path / "out", vocab_size=size)
 
 
 # --- open ------------------------------------------------------------------------------------------------------------------------

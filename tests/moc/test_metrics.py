@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 import torch
 
+from lunaris.core.text import Document
 from lunaris.core.tokenizer import BpeTokenizer
-from lunaris.moc.checkpoint import new_model
+from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import END, Encoder, prepare
+from lunaris.moc.data import END, Encoder, Seen, load_source, load_unseen, open_prepared, prepare
 from lunaris.moc.metrics import evaluate, score_stream, stream_of, text_of, xz_bits_per_byte
 
 torch.set_num_threads(1)
@@ -139,7 +140,7 @@ def test_evaluate_measures_folders_patterns_mixtures_and_stories(model, folder):
     assert report["bits_per_byte"] == pytest.approx(report["loss"] * report["tokens"] / math.log(2) / report["bytes"])
     both = evaluate(model, f"3*{folder}+{folder}/*.txt")
     assert both["n"] == report["n"] + 1  # the single txt has its last tenth held out; repetitions do not count here
-    assert evaluate(model, "stories", n=5)["n"] == 5
+    assert evaluate(model, "procedural", n=5)["n"] == 5
 
 
 def test_evaluate_all_scores_every_byte_of_the_folder(model, folder):
@@ -162,7 +163,7 @@ def test_a_folder_of_another_tokenizer_is_refused(model, folder, tmp_path):
 
 
 def test_bad_wishes_are_one_sentence(model, folder):
-    with pytest.raises(ValueError, match="split must be validation or all, got 'train'; try 'validation'"):
+    with pytest.raises(ValueError, match="split must be one of unseen, validation, all, got 'train'; try 'unseen'"):
         evaluate(model, folder, split="train")
     with pytest.raises(ValueError, match="seq_len must be 2 to the model's max_seq_len 128, or 0 for that, got 500"):
         evaluate(model, folder, seq_len=500)
@@ -171,3 +172,46 @@ def test_bad_wishes_are_one_sentence(model, folder):
 def test_a_dense_model_has_no_expert_figures(model, folder):
     dense = new_model(TINY.replace(ffn="dense"), model.tokenizer).eval()
     assert not {"load", "router_entropy", "peer_entropy"} & evaluate(dense, folder).keys()
+
+
+# --- never on what it was trained on ------------------------------------------------------------------------------------------------
+
+
+def test_a_model_is_measured_on_every_document_it_was_not_trained_on(model, folder, tmp_path):
+    """Six held-out works in a folder of their own used to be cut down to the tenth whose names a hash chose, mostly none of them."""
+    prepare(folder, tmp_path / "ready", tokenizer=model.tokenizer)
+    trained = new_model(TINY, model.tokenizer)
+    trained.seen = open_prepared(tmp_path / "ready").seen
+    held = evaluate(model, folder, split="validation")
+    same = evaluate(trained.eval(), folder)
+    assert (same["n"], same["bytes"]) == (held["n"], held["bytes"]) and "others left out" in same["measured_on"]
+    new = tmp_path / "new"
+    new.mkdir()
+    for i in range(5):
+        (new / f"{i}.txt").write_text(f"{i}: {TEXTS[0]}", encoding="utf-8")
+    assert evaluate(trained, new)["n"] == 5 and evaluate(trained, new)["bytes"] == evaluate(trained, new, split="all")["bytes"]
+    assert evaluate(trained, "procedural", n=5)["n"] == 5
+
+
+def test_what_was_seen_travels_with_the_checkpoint(model, folder, tmp_path):
+    prepare(folder, tmp_path / "ready", tokenizer=model.tokenizer)
+    trained = new_model(TINY, model.tokenizer)
+    trained.seen = open_prepared(tmp_path / "ready").seen
+    again = load(save(trained, tmp_path / "model"))
+    assert again.seen.to_json() == trained.seen.to_json()
+    assert load(save(model, tmp_path / "plain")).seen is None
+    (tmp_path / "model/seen.json").write_text('{"marks": "no base 64"}')
+    with pytest.raises(ValueError, match="seen.json is not one that moc prepare wrote"):
+        load(tmp_path / "model")
+
+
+def test_a_single_text_is_measured_on_the_tenth_it_lost(model, tmp_path):
+    """Of one book, the last tenth was held out: that much of it is unseen, and of a text that was learned whole nothing is."""
+    book = "".join(f"Linha {i} de um livro que tem muitas linhas.\n" for i in range(200))
+    (tmp_path / "book.txt").write_text(book, encoding="utf-8")
+    learned, held = (load_source(tmp_path / "book.txt", split=split) for split in ("train", "validation"))
+    seen = Seen.of(learned)
+    assert [document.text for document in load_unseen(tmp_path / "book.txt", seen)[0]] == [document.text for document in held]
+    whole = Seen.of([Document(book, "book.txt", "book.txt")])
+    with pytest.raises(ValueError, match="the model was trained on all 1 documents of .*; give others, or split: all"):
+        load_unseen(tmp_path / "book.txt", whole)

@@ -258,8 +258,8 @@ def test_checkpoint_is_whole_and_its_card_names_data_and_command(trained):
     names = {path.name for path in trained.iterdir()}
     assert {"model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json", "README.md", "metrics.jsonl"} <= names
     card = hub.card(trained)
-    assert "`stories` (40 documents for training)" in card and "license: mit" in card and "2 of 4 experts" in card
-    assert command_line(MODEL, QUICK, "stories") in card and hub.load_config(trained)["family"] == "moc"
+    assert "`procedural` (40 documents for training)" in card and "license: mit" in card and "2 of 4 experts" in card
+    assert command_line(MODEL, QUICK, "procedural") in card and hub.load_config(trained)["family"] == "moc"
     assert "lm_head.weight" not in hub.load_tensors(trained)  # tied: stored once
 
 
@@ -338,25 +338,25 @@ def test_resuming_with_another_model_or_other_data_is_refused(trained, tmp_path)
     out = run_training(tmp_path / "m", should_stop=lambda: next(calls) >= 1)
     with pytest.raises(ValueError, match="cannot resume with the model's top_k 3: it began with 2; use that, or another --out"):
         run_training(out, MODEL.replace(top_k=3), resume=True)
-    with pytest.raises(ValueError, match="was prepared from 'stories', not from 'stories:pt'; give that --source"):
-        run_training(out, source="stories:pt", resume=True)
+    with pytest.raises(ValueError, match="was prepared from 'procedural', not from 'procedural:pt'; give that --source"):
+        run_training(out, source="procedural:pt", resume=True)
     with pytest.raises(ValueError, match="was prepared with seed 0, not 1; give that --seed"):
         run_training(out, train_config=QUICK.replace(seed=1), resume=True)
-    prepare("stories", tmp_path / "ready", vocab_size=300, n_stories=40, seed=9)
+    prepare("procedural", tmp_path / "ready", vocab_size=300, n_stories=40, seed=9)
     with pytest.raises(ValueError, match="cannot resume with other data than this run began with"):
         run_training(out, source=tmp_path / "ready", resume=True)
 
 
 def test_a_prepared_folder_is_used_as_it_is(tmp_path):
-    prepare("stories", tmp_path / "ready", vocab_size=300, n_stories=40)
+    prepare("procedural", tmp_path / "ready", vocab_size=300, n_stories=40)
     out = run_training(tmp_path / "m", source=tmp_path / "ready", train_config=QUICK.replace(steps=1, eval_every=0))
-    assert not (out / ".data").exists() and "`stories` (40 documents" in hub.card(out)
+    assert not (out / ".data").exists() and "`procedural` (40 documents" in hub.card(out)
     with pytest.raises(ConfigError, match="vocab_size must be at least the 300 entries of the data's tokenizer, got 290"):
         run_training(tmp_path / "n", MODEL.replace(vocab_size=290), source=tmp_path / "ready")
 
 
 def test_a_cut_off_token_file_is_one_sentence(tmp_path):
-    prepare("stories", tmp_path / "ready", vocab_size=300, n_stories=40)
+    prepare("procedural", tmp_path / "ready", vocab_size=300, n_stories=40)
     whole = (tmp_path / "ready" / "train.bin").read_bytes()
     (tmp_path / "ready" / "train.bin").write_bytes(whole[:-10])
     with pytest.raises(ValueError, match=r"train.bin must have .* bytes and has .*; run moc prepare again"):
