@@ -18,6 +18,24 @@ from lunaris.core.training_state import TrainingError
 T = TypeVar("T")
 
 
+def on_main(action: Callable[[], T]) -> T:
+    """The result of `action()`, run by the main process alone where several train together; if it fails there it fails everywhere, so
+    that all stop together. The files of a checkpoint are written this way: two processes at once would each sweep away the other's."""
+    if not (dist.is_available() and dist.is_initialized()) or dist.get_world_size() == 1:
+        return action()
+    answer: list[Any] = [None, None]
+    failure = None
+    if dist.get_rank() == 0:
+        try:
+            answer[0] = action()
+        except Exception as error:
+            failure, answer[1] = error, str(error)
+    dist.broadcast_object_list(answer, src=0)
+    if answer[1] is not None:
+        raise failure or TrainingError(answer[1])
+    return answer[0]
+
+
 class Processes:
     """This process among `count`: its `rank` from 0, its `device`, and what all of them agree on. With count 1 nothing is ever sent."""
 
@@ -30,19 +48,7 @@ class Processes:
 
     def on_main(self, action: Callable[[], T]) -> T:
         """The result of `action()`, run by the main process alone; if it fails there it fails everywhere, so that all stop together."""
-        if self.count == 1:
-            return action()
-        answer: list[Any] = [None, None]
-        failure = None
-        if self.is_main:
-            try:
-                answer[0] = action()
-            except Exception as error:
-                failure, answer[1] = error, str(error)
-        dist.broadcast_object_list(answer, src=0)
-        if answer[1] is not None:
-            raise failure or TrainingError(answer[1])
-        return answer[0]
+        return on_main(action) if self.count > 1 else action()
 
     def any(self, flag: bool) -> bool:
         """Whether `flag` is true in at least one process."""

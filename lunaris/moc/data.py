@@ -152,6 +152,9 @@ class Seen:
             raise ValueError(f"{path} is not one that moc prepare wrote; fetch the checkpoint again, or delete the file") from None
         return cls(packed[start : start + cls.BYTES] for start in range(0, len(packed), cls.BYTES))
 
+    def __or__(self, other: "Seen") -> "Seen":
+        return Seen(self._marks | other._marks)
+
     def to_json(self) -> str:
         packed = base64.b64encode(b"".join(sorted(self._marks))).decode()
         return json.dumps({"what": "hashes of the training documents' first and last characters", "marks": packed}) + "\n"

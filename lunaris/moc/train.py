@@ -17,18 +17,21 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+from filelock import FileLock
 from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, runtime, training
 from lunaris.core.config import PRESETS, ConfigError, as_flags, load_yaml, option, read_yaml
 from lunaris.core.isolation import generators_put_back
+from lunaris.core.parallel import on_main
+from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Callback, Loss, Run, fit
-from lunaris.moc.checkpoint import check_fits, new_model, save
+from lunaris.moc.checkpoint import check_fits, load, new_model, save
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import META, Batches, Prepared, mixture, open_prepared, prepare
 from lunaris.moc.metrics import Score, score_stream
-from lunaris.moc.model import MoCForCausalLM, parameter_counts
+from lunaris.moc.model import MoCForCausalLM, parameter_counts, upcycle
 
 log = logging.getLogger("lunaris")
 
@@ -54,6 +57,7 @@ class MoCTrainConfig(training.TrainConfig):
     alarm_after: int = option(
         3, "evaluations in a row with an expert below half or above twice its fair share, until the alarm; 0 = never", ge=0, le=1000
     )
+    init_from: str = option("", "checkpoint to go on from, of the same sizes, or a dense one that is made a mixture of copies (upcycling)")
     save_dtype: Literal["fp32", "fp16", "bf16"] = option("fp32", "weights on disk; fp16 and bf16 halve the file")
 
     def check(self) -> None:
@@ -308,12 +312,14 @@ def train(
     seq_len = train_config.seq_len or config.max_seq_len
     if seq_len > config.max_seq_len:
         raise ConfigError(f"seq_len must be at most the model's max_seq_len {config.max_seq_len}, got {seq_len}; try {config.max_seq_len}")
-    data = _data(config, train_config, out, source)
+    base = load(train_config.init_from) if train_config.init_from else None
+    data = _data(config, train_config, out, source, None if base is None else base.tokenizer)
     check_fits(config, data.tokenizer, "the data's tokenizer")
     batches = Batches(data, train_config.batch_size, seq_len)
     with generators_put_back(torch.device("cpu")):
         runtime.seed_everything(train_config.seed)
-        model = new_model(config, data.tokenizer)
+        model = new_model(config, data.tokenizer) if base is None else go_on_from(base, config, seed=train_config.seed)
+    seen = data.seen if base is None or base.seen is None else base.seen | data.seen
 
     def evaluate(model: MoCForCausalLM, step: int) -> dict[str, float]:
         return figures(score_stream(model, data.validation, seq_len=seq_len, max_tokens=train_config.eval_tokens))
@@ -331,32 +337,61 @@ def train(
         progress=progress,
     )
     model = model.cpu().eval()
-    model.seen = data.seen
+    model.tokenizer, model.seen = data.tokenizer, seen
     score = score_stream(model, data.validation, seq_len=seq_len)
-    seen = result.step * train_config.batch_size * (seq_len - 1)
-    card = make_card(model, train_config, source=str(source), data=data, steps=result.step, tokens=seen, score=score)
+    tokens = result.step * train_config.batch_size * (seq_len - 1)
+    card = make_card(model, train_config, source=str(source), data=data, steps=result.step, tokens=tokens, score=score)
     dtype = {"fp32": None, "fp16": torch.float16, "bf16": torch.bfloat16}[train_config.save_dtype]
-    return save(model, out, card=card, dtype=dtype)
+    return on_main(lambda: save(model, out, card=card, dtype=dtype))
 
 
-def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, source: str | Path) -> Prepared:
-    """The prepared folder that `source` is, or the one made of it under `out`: the same texts and settings are made once."""
+FREE = {  # what may differ from the checkpoint that a training goes on from: no weight's shape or meaning hangs on it
+    "max_seq_len", "aux_loss_weight", "diversity_weight", "z_loss_weight", "meeting_gradient", "dropout", "init_std",
+}  # fmt: skip
+
+
+def go_on_from(base: MoCForCausalLM, config: MoCModelConfig, *, seed: int = 0) -> MoCForCausalLM:
+    """A model of `config` with the weights of `base`; a dense `base` becomes a mixture (`upcycle`). Raises `ConfigError`."""
+    old = base.config.model_config
+    if old.ffn == "dense" != config.ffn:
+        model = upcycle(base, config, seed=seed)
+    else:
+        before, now = old.to_dict(), config.to_dict() | {"expert_hidden": config.expert_hidden, "rank": config.rank}
+        before |= {"expert_hidden": config.expert_hidden if old.hidden == config.hidden else old.hidden}
+        before |= {"rank": config.rank if old.summary_rank == config.summary_rank else old.summary_rank}
+        for name in before.keys() - FREE - {"dense_hidden"}:
+            if before[name] != now[name]:
+                raise ConfigError(f"{name} must be that of init_from, {before[name]!r}, got {now[name]!r}; set {name}: {before[name]}")
+        model = new_model(config, base.tokenizer)
+        model.load_state_dict(base.state_dict())
+    model.tokenizer = base.tokenizer
+    return model.train()
+
+
+def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, source: str | Path, own: BpeTokenizer | None) -> Prepared:
+    """The prepared folder that `source` is, or the one made of it under `out`: the same texts and settings are made once.
+
+    `own` is the tokenizer of the model that the training goes on from. Of several processes the first prepares, the others wait.
+    """
     if (Path(source) / META).is_file():
-        return open_prepared(source)
+        return open_prepared(source, tokenizer=own)
     folder = out / ".data"  # hidden: training texts never travel with a checkpoint
-    if (folder / META).is_file():
-        data = open_prepared(folder)
-        parts = [(count, Path(name).name if Path(name).exists() else name) for count, name in mixture(source)]
-        before = [(part["times"], part["source"]) for part in data.meta["sources"]]
-        told = "+".join(f"{count}*{name}" if count > 1 else name for count, name in before)
-        if data.meta["seed"] != train_config.seed:
-            was, now = data.meta["seed"], train_config.seed
-            raise ValueError(f"{folder} was prepared with seed {was}, not {now}; give that --seed, or another --out")
-        if parts != before:
-            raise ValueError(f"{folder} was prepared from {told!r}, not from {str(source)!r}; give that --source, or another --out")
-        return data
-    prepare(source, folder, vocab_size=min(config.vocab_size, 65_535), n_stories=train_config.stories, seed=train_config.seed)
-    return open_prepared(folder)
+    out.mkdir(parents=True, exist_ok=True)
+    with FileLock(out / ".data.lock"):
+        if not (folder / META).is_file():
+            size = min(config.vocab_size, 65_535)
+            prepare(source, folder, vocab_size=size, tokenizer=own, n_stories=train_config.stories, seed=train_config.seed)
+            return open_prepared(folder)
+    data = open_prepared(folder, tokenizer=own)
+    parts = [(count, Path(name).name if Path(name).exists() else name) for count, name in mixture(source)]
+    before = [(part["times"], part["source"]) for part in data.meta["sources"]]
+    told = "+".join(f"{count}*{name}" if count > 1 else name for count, name in before)
+    if data.meta["seed"] != train_config.seed:
+        was, now = data.meta["seed"], train_config.seed
+        raise ValueError(f"{folder} was prepared with seed {was}, not {now}; give that --seed, or another --out")
+    if parts != before:
+        raise ValueError(f"{folder} was prepared from {told!r}, not from {str(source)!r}; give that --source, or another --out")
+    return data
 
 
 def figures(score: Score) -> dict[str, float]:

@@ -24,6 +24,7 @@ import lunaris
 from lunaris.core import hub, runtime
 from lunaris.core.config import PRESETS, ConfigError, as_flags
 from lunaris.core.isolation import eval_mode, generators_put_back
+from lunaris.core.parallel import on_main
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Loss, fit
 from lunaris.pixel import grow
@@ -198,7 +199,7 @@ def train(
     )
     model = model.cpu().eval()
     card = make_card(model, train_config, source=str(source), data=data, steps=result.step, numbers=measure(model, held, run))
-    return save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None)
+    return on_main(lambda: save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None))
 
 
 def measure(model: LunarCore, held: SpriteSet, config: PixelTrainConfig) -> dict[str, float]:

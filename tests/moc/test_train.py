@@ -2,23 +2,26 @@
 
 import json
 import math
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
 import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
+import lunaris
 from lunaris.core import hub
 from lunaris.core.config import ConfigError
 from lunaris.core.gradients import accumulate, combine
 from lunaris.core.parallel import Processes
 from lunaris.core.tokenizer import BpeTokenizer
-from lunaris.core.training import Run
+from lunaris.core.training import Callback, Run
 from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import END, Batches, prepare
+from lunaris.moc.data import END, Batches, load_source, prepare, tokenizer_hash
 from lunaris.moc.generate import generate
 from lunaris.moc.train import CollapseAlarm, MoCTrainConfig, TrainConfig, command_line, figures, load_spec, make_loss, train
 
@@ -374,6 +377,79 @@ def test_training_leaves_the_callers_random_numbers_alone(tmp_path):
     torch.manual_seed(123)
     run_training(tmp_path / "m", train_config=QUICK.replace(steps=1, eval_every=0))
     assert torch.equal(torch.rand(3), expected)
+
+
+# --- going on from a checkpoint ------------------------------------------------------------------------------------------------------
+
+
+def test_a_training_goes_on_from_a_checkpoint_with_its_tokenizer(trained, tmp_path):
+    """Step 0 of the second run is the first run's model, on other texts and with a longer window."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for i in range(12):
+        (texts / f"{i}.txt").write_text(f"Texto {i} sobre o mar e a casa branca. " * 6, encoding="utf-8")
+    first = load(trained)
+    seen = {}
+
+    class Look(Callback):
+        def on_start(self, run):
+            seen.update({name: tensor.clone() for name, tensor in run.model.state_dict().items()})
+
+    run = QUICK.replace(init_from=str(trained), steps=2, eval_every=0)
+    out = run_training(tmp_path / "m", MODEL.replace(max_seq_len=128, dropout=0.1), run, source=texts, callbacks=(Look(),))
+    assert all(torch.equal(tensor, seen[name]) for name, tensor in first.state_dict().items())
+    second = load(out)
+    assert tokenizer_hash(second.tokenizer) == tokenizer_hash(first.tokenizer) and second.config.max_seq_len == 128
+    assert all(second.seen.unseen(document) is None for document in load_source(texts))
+    with pytest.raises(ConfigError, match="n_experts must be that of init_from, 4, got 8; set n_experts: 4"):
+        run_training(tmp_path / "n", MODEL.replace(n_experts=8), run)
+    prepare(texts, tmp_path / "other", vocab_size=280)
+    with pytest.raises(ValueError, match="was made with another tokenizer than the model's"):
+        run_training(tmp_path / "o", train_config=run, source=tmp_path / "other")
+
+
+def test_a_dense_checkpoint_goes_on_as_a_mixture_with_the_same_logits(tmp_path):
+    dense = run_training(tmp_path / "dense", MODEL.replace(ffn="dense", dense_hidden=32))
+    ids = torch.arange(3, 20)[None]
+    found = {}
+
+    class Look(Callback):
+        def on_start(self, run):
+            with torch.no_grad():
+                found["logits"] = run.model.eval()(input_ids=ids).logits
+                run.model.train()
+
+    run_training(tmp_path / "moc", train_config=QUICK.replace(init_from=str(dense), steps=1, eval_every=0), callbacks=(Look(),))
+    with torch.no_grad():
+        expected = load(dense)(input_ids=ids).logits
+    torch.testing.assert_close(found["logits"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_two_processes_train_as_one(tmp_path):
+    """Under torchrun the balance loss is that of both processes' tokens, texts are prepared once, and one process saves.
+
+    By shards it would be another loss: the product of two means over four texts is not the mean of the products over two and two.
+    """
+    run = QUICK.replace(steps=4, eval_every=2, accumulation_steps=1)
+    config = MODEL.replace(aux_loss_weight=1.0)
+    script = tmp_path / "job.py"
+    script.write_text(
+        "import sys\nimport torch.distributed as dist\nfrom lunaris.moc import MoCModelConfig, MoCTrainConfig, train\n"
+        f"train(MoCModelConfig.from_dict({config.to_dict()!r}), MoCTrainConfig.from_dict({run.to_dict()!r}), sys.argv[1], progress=False)\n"
+        "assert dist.get_world_size() == 2\n"
+    )
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2", str(script), str(tmp_path / "two")]
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "PYTHONPATH": str(Path(lunaris.__file__).parents[1])}
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-2000:]
+    alone = hub.load_tensors(run_training(tmp_path / "one", config, run))
+    together = hub.load_tensors(tmp_path / "two")
+    for name, tensor in alone.items():
+        torch.testing.assert_close(together[name], tensor, rtol=0, atol=2e-5, msg=lambda text, name=name: f"{name}: {text}")
+    logs = [[json.loads(line) for line in (tmp_path / run / "metrics.jsonl").read_text().splitlines()] for run in ("one", "two")]
+    for one, two in zip(*logs, strict=True):
+        if "loss/balance" in one:
+            assert one["loss/balance"] == pytest.approx(two["loss/balance"], abs=1e-5)
 
 
 def test_batches_of_the_run_follow_seq_len(trained):
