@@ -2,7 +2,7 @@
 
     lunaris FAMILY train|generate|evaluate|demo     flags come from the family's dataclasses
     lunaris FAMILY VERB                             what else the family can do
-    lunaris replay FILE                             make a picture again from what its file says, and compare
+    lunaris replay FILE                             make a picture or a text again from what its file says, and compare
     lunaris hub list|resolve|push|pull|card         checkpoints: bundled, local, on the Hub
     lunaris space build|push                        a family as a Space of its own
     lunaris doctor                                  what this machine has
@@ -59,8 +59,8 @@ def build_parser(command: str = "", verb: str | None = None) -> OneLineParser:
         family = commands.add_parser(name, help=f"train, generate, evaluate, demo: what the {name} family can do")
         if name == command:
             _add_family(family, name, importlib.import_module(f"lunaris.{name}"), verb)
-    replay = commands.add_parser("replay", help="make a picture again from what its file says, and compare every pixel")
-    replay.add_argument("file", metavar="FILE", help="a PNG that Lunaris wrote")
+    replay = commands.add_parser("replay", help="make a picture or a text again from what its file says, and compare")
+    replay.add_argument("file", metavar="FILE", help="a PNG, or a text as JSON, that Lunaris wrote")
     replay.add_argument("--model", default="", metavar="REF", help=f"{REF_HELP} (default: what the file names, unless that was a folder)")
     replay.set_defaults(run=_replay)
     _add_hub(commands.add_parser("hub", help="list, find, publish and fetch checkpoints"))
@@ -234,10 +234,10 @@ def _replay(args: Namespace) -> int:
     """0 = identical, 1 = different or its model is missing; a file that cannot be replayed at all raises."""
     from lunaris.core import provenance
 
-    png = provenance.file_bytes(args.file)
-    record = provenance.read(png)
+    data = provenance.file_bytes(args.file)
+    record = provenance.read(data)
     provenance.same_threads(record)
-    verdict = importlib.import_module(f"lunaris.{record['family']}.replay").check(png, args.model)
+    verdict = importlib.import_module(f"lunaris.{record['family']}.replay").check(data, args.model)
     print("\n  ".join([verdict.outcome, *verdict.notes]))
     return 0 if verdict.outcome == "identical" else 1
 

@@ -1,6 +1,7 @@
-"""What a picture says about itself: the record that makes it again, and the mark that a machine made it.
+"""What a picture or a text says about itself: the record that makes it again, and the mark that a machine made it.
 
-Both are text chunks of the PNG, so they travel with the file and change no pixel:
+In a picture both are text chunks of the PNG, so they travel with the file and change no pixel; a text saved as JSON has the record under
+"lunaris" and the mark under "ai_generated".
 
     lunaris              JSON, a `Record`: the call, its arguments, the checkpoint with a hash of its weights, versions and threads
     XML:com.adobe.xmp    IPTC digital source type trainedAlgorithmicMedia, which picture sites and search engines read
@@ -169,22 +170,42 @@ def file_bytes(path: str | Path) -> bytes:
         with open(path, "rb") as file:
             data = file.read(MAX_BYTES + 1)
     except OSError as error:
-        raise OSError(f"cannot read {path}: {error.strerror or error}; give a PNG that Lunaris wrote") from None
+        raise OSError(f"cannot read {path}: {error.strerror or error}; give a PNG or JSON that Lunaris wrote") from None
     if len(data) > MAX_BYTES:
-        raise ValueError(f"{path} must be at most {MAX_BYTES // 2**20} MB; give a PNG as Lunaris wrote it")
+        raise ValueError(f"{path} must be at most {MAX_BYTES // 2**20} MB; give a file as Lunaris wrote it")
     return data
 
 
 def read(source: str | Path | bytes) -> dict[str, Any]:
-    """The record in a PNG, every field checked. Raises ValueError in one sentence for a file without one, or that is hostile or damaged."""
-    text = _record_text(source if isinstance(source, bytes) else file_bytes(source))
-    try:
-        table = json.loads(text)
-    except (ValueError, RecursionError):  # the latter: lists nested a hundred thousand deep
-        raise ValueError("the record in this file is no valid JSON; it was damaged or made by hand") from None
+    """The record in a PNG or a JSON file, every field checked. Raises ValueError in one sentence for a file without one, or that is hostile
+    or damaged."""
+    data = source if isinstance(source, bytes) else file_bytes(source)
+    if data[:1] == b"{":
+        table = read_json(data).get(KEY)
+        if table is None:
+            raise ValueError("this JSON holds no Lunaris record: it was made elsewhere, or the record was taken out")
+    else:
+        table = _json(_record_text(data), "the record in this file")
     if isinstance(table, dict) and isinstance(table.get("format"), int) and table["format"] > FORMAT:
         raise ValueError(f"this file was made by a newer Lunaris (record format {table['format']}, known: {FORMAT}); update Lunaris")
     return Record.from_dict(table, prefix="record.").to_dict()
+
+
+def read_json(data: bytes) -> dict[str, Any]:
+    """A JSON file's table, as `save_result` wrote it. Raises ValueError in one sentence."""
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"the file must be at most {MAX_BYTES // 2**20} MB, got {len(data) / 2**20:.0f} MB; give it as Lunaris wrote it")
+    table = _json(data, "this file")
+    if not isinstance(table, dict):
+        raise ValueError("this JSON holds no table; give a file that Lunaris wrote")
+    return table
+
+
+def _json(text: str | bytes, what: str) -> Any:
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):  # the latter: lists nested a hundred thousand deep
+        raise ValueError(f"{what} is no valid JSON; it was damaged or made by hand") from None
 
 
 def _record_text(png: bytes) -> str:
@@ -236,6 +257,14 @@ def _pixel_hash(image: Rgba) -> str:
 
 
 # --- make it again ----------------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """identical (result and weights), different, or not replayed; `notes` says what is not as it was, a line each."""
+
+    outcome: str
+    notes: list[str]
 
 
 def checkpoint(record: Mapping[str, Any], ref: str = "") -> Path:

@@ -15,6 +15,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lunaris.core import provenance
 from lunaris.core.config import ConfigError
 from lunaris.core.decoding import Sampling, TextStream, token_bytes, tokens
 from lunaris.core.images import write_file
@@ -161,7 +162,7 @@ def bias_table(request: MoCRequest, config: MoCModelConfig) -> list[list[float]]
 
 
 def save_result(written: Written, path: str | Path, output: MoCFile | None = None, record: Mapping[str, Any] | None = None) -> Path:
-    """The text as a .txt file, or as .json with all of `Written`, the AI-generated mark, and `record`, what made it.
+    """The text as a .txt file, or as .json with all of `Written`, the AI-generated mark, and `record`, what `lunaris replay` makes it by.
 
     Raises ValueError for another file type, OSError with the reason when it cannot be written.
     """
@@ -171,5 +172,6 @@ def save_result(written: Written, path: str | Path, output: MoCFile | None = Non
     if path.suffix.lower() == ".txt":
         content = (written.prompt if output.with_prompt else "") + written.text + "\n"
     else:
-        content = json.dumps({"ai_generated": True} | asdict(written) | dict(record or {}), ensure_ascii=False, indent=2) + "\n"
+        table = {"ai_generated": True} | asdict(written) | ({provenance.KEY: dict(record)} if record else {})
+        content = json.dumps(table, ensure_ascii=False, indent=2) + "\n"
     return write_file(path, content.encode())

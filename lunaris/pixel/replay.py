@@ -10,7 +10,6 @@ A call can be replayed when it is in CALLS: a function of the model and plain va
 import inspect
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +18,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from lunaris.core import hub, provenance
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, grid, png_bytes, read_image, upscale
+from lunaris.core.provenance import Verdict
 from lunaris.core.runtime import get_optimal_device
 from lunaris.pixel.explore import arithmetic, decode_point, latent_map, reconstruct
 from lunaris.pixel.generate import generate_request, interpolate, interpolate_prompts
@@ -109,14 +109,6 @@ def _known(call: str) -> Call:
 
 
 # --- make it again ----------------------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """identical (pixels and weights), different, or not replayed; `notes` says what is not as it was, a line each."""
-
-    outcome: str
-    notes: list[str]
 
 
 def replay(record: Mapping[str, Any], model: LunarCore | None = None) -> RgbaBatch:

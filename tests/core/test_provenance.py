@@ -243,7 +243,7 @@ def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
     with pytest.raises(OSError, match=r"cannot read .*none\.png: No such file or directory; give a PNG"):
         provenance.read(tmp_path / "none.png")
     (tmp_path / "large.png").write_bytes(bytes(21 * 2**20))
-    with pytest.raises(ValueError, match="must be at most 20 MB; give a PNG as Lunaris wrote it"):
+    with pytest.raises(ValueError, match="must be at most 20 MB; give a file as Lunaris wrote it"):
         provenance.read(tmp_path / "large.png")
 
 

@@ -96,16 +96,22 @@ def test_a_text_is_printed_as_the_library_writes_it_and_saved_with_what_made_it(
     assert capsys.readouterr().out == expected + "\n"
     assert main([*words, "--out", "text.json"]) == 0
     saved = json.loads((folder / "text.json").read_text(encoding="utf-8"))
-    assert saved["text"] == expected and saved["ai_generated"] and saved["args"]["seed"] == 3 and len(saved["weights"]) == 16
+    assert (
+        saved["text"] == expected
+        and saved["ai_generated"]
+        and saved["lunaris"]["args"]["seed"] == 3
+        and len(saved["lunaris"]["weights"]) == 16
+    )
     assert main([*words, "--out", "text.txt"]) == 0
     assert (folder / "text.txt").read_text(encoding="utf-8") == "Texto" + expected + "\n"
 
 
 def test_the_text_comes_piece_by_piece(folder):
-    """What is written must be seen while it is written: `| head -c 1` ends the writing without an error."""
+    """What is written must be seen while it is written: every piece is flushed."""
     code = (
         "import sys\nfrom lunaris import cli\npieces = []\n"
-        "class Out:\n    def write(self, text): pieces.append(text)\n    def flush(self): pieces.append(None)\n    def fileno(self): return 1\n"
+        "class Out:\n    def write(self, text): pieces.append(text)\n    def flush(self): pieces.append(None)\n"
+        "    def fileno(self): return 1\n"
         "sys.stdout = Out()\n"
         "cli.main(['moc', 'generate', '--model', './model', '--max-new-tokens', '20', '--temperature', '1'])\n"
         "assert pieces.count(None) > 3, pieces"
@@ -149,3 +155,48 @@ def test_a_truncated_token_file_is_one_line(folder, tmp_path, capsys, monkeypatc
     (tmp_path / "tokens/train.bin").write_bytes(whole[:-100])
     (tmp_path / "c.yaml").write_text(SPEC)
     assert "train.bin must have" in error_of(capsys, "moc", "train", "c.yaml")
+
+
+# --- replay ---------------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_saved_text_is_written_again_or_told_apart(folder, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    file = tmp_path / "t.json"
+    assert (
+        main(["moc", "generate", "--model", "./model", "--prompt", "Texto", "--max-new-tokens", "9", "--mute", "0", "--out", str(file)])
+        == 0
+    )
+    capsys.readouterr()
+    assert main(["replay", str(file), "--model", "./model"]) == 0
+    assert capsys.readouterr().out.startswith("identical")
+    table = json.loads(file.read_text(encoding="utf-8"))
+    file.write_text(json.dumps(table | {"text": table["text"][:3] + "!!"}))
+    assert main(["replay", str(file), "--model", "./model"]) == 1
+    assert "the first 3 of 5 characters are the same" in capsys.readouterr().out
+    assert main(["replay", str(file)]) == 1
+    assert "made with a folder called 'model' on the maker's computer" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda table: {"text": "x"}, "this JSON holds no Lunaris record"),
+        (lambda table: table | {"text": 5}, "the file must hold a text to compare with"),
+        (lambda table: table | {"lunaris": table["lunaris"] | {"call": "rm"}}, "the record names the call 'rm'"),
+        (
+            lambda table: table | {"lunaris": table["lunaris"] | {"args": {"prompt": "x", "max_new_tokens": 10**9}}},
+            "max_new_tokens must be",
+        ),
+        (lambda table: table | {"lunaris": table["lunaris"] | {"model": "../../etc", "local": False}}, "a file may not choose a folder"),
+        (lambda table: None, "is no valid JSON"),
+    ],
+)
+def test_a_hostile_record_is_one_line(folder, tmp_path, change, message, capsys, monkeypatch):
+    monkeypatch.chdir(folder)
+    file = tmp_path / "t.json"
+    assert main(["moc", "generate", "--model", "./model", "--max-new-tokens", "3", "--out", str(file)]) == 0
+    table = change(json.loads(file.read_text(encoding="utf-8")))
+    file.write_text("{" * 1000 if table is None else json.dumps(table))
+    capsys.readouterr()
+    assert message in error_of(capsys, "replay", file)

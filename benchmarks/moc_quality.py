@@ -1,0 +1,100 @@
+"""What is the shipped MoC worth on texts it has not seen? Writes its part of benchmarks/RESULTS.md.
+
+    python benchmarks/moc_quality.py [--model moc-pt] [--quick] [--json] [--card]
+
+Bits per byte on the documents that its training held out, source by source, each document afresh: beside `xz -9` of the same bytes as one
+file, and a Kneser-Ney 5-gram over the model's own tokens, counted on the same training documents. The real texts are those that
+LUNARIS_DATA holds; without it, the procedural stories alone are measured.
+
+--card  put the figures on the checkpoint's card
+"""
+
+import argparse
+import json
+import math
+import os
+import statistics
+import sys
+from pathlib import Path
+
+import torch
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import results
+
+from lunaris import moc
+from lunaris.core.text import Document
+from lunaris.moc.data import Encoder, Seen, load_source, load_unseen
+from lunaris.moc.metrics import score_stream, stream_of, xz_bits_per_byte
+from lunaris.moc.ngram import NGram
+
+REAL = ("texto_pt_literatura", "texto_pt_tecnico", "texto_en")
+STORIES = 300  # of the procedural source, to measure on
+
+
+def sources() -> dict[str, str]:
+    """Name -> source: the real texts that are there, and the procedural stories."""
+    root = Path(os.environ.get("LUNARIS_DATA", "nowhere"))
+    return {name: str(root / name) for name in REAL if (root / name).is_dir()} | {"procedural": "procedural"}
+
+
+def unseen(model: moc.MoCForCausalLM, source: str, limit: int) -> list[Document]:
+    """The documents of `source` that the model was not trained on; with a limit, no more characters of each than that."""
+    seen = model.seen or Seen.of(load_source(source, split="train", n=10))
+    found = load_unseen(source, seen, n=10 * STORIES)[0]
+    return [Document(document.text[: limit or None], document.name, document.group) for document in found]
+
+
+def baseline(model: moc.MoCForCausalLM, places: dict[str, str], n_stories: int) -> NGram:
+    """The 5-gram model over the same tokens and training documents."""
+    encoder = Encoder(model.tokenizer)
+    ngram = NGram(order=5, encode=encoder, vocab_size=model.tokenizer.vocab_size)
+    return ngram.fit(document.text for source in places.values() for document in load_source(source, n=n_stories))
+
+
+def measure(model: moc.MoCForCausalLM, *, quick: bool, n_stories: int = 8000) -> list[dict]:
+    """The claims: per source bits per byte, of what xz needs, and the 5-gram's."""
+    places = sources()
+    if quick:
+        places = {"procedural": places["procedural"]}
+    ngram = baseline(model, places, 200 if quick else n_stories)
+    claims = []
+    for name, source in places.items():
+        documents = unseen(model, source, 2000 if quick else 0)[: 20 if quick else None]
+        each = [score_stream(model, stream_of([document.text], model.tokenizer)) for document in documents]
+        ours = sum(score.nats for score in each) / math.log(2) / sum(score.n_bytes for score in each)
+        spread = statistics.stdev(score.bits_per_byte for score in each) if len(each) > 1 else None
+        xz = xz_bits_per_byte("".join(document.text for document in documents).encode())
+        grams = ngram.bits_per_byte(document.text for document in documents)
+        size = sum(score.n_bytes for score in each)
+        about = f"xz -9: {xz:.3f}; 5-gram: {grams:.3f}, that is {grams / xz:.2f} of xz"
+        said = {"n": f"{len(documents)} documents, {size:,} bytes", "baseline": about, "aim": None}
+        shown = None if spread is None else f"{spread:.3f} over documents"
+        claims.append({"name": f"{name}: bits per byte", "value": round(ours, 3), "unit": "bits/byte", "spread": shown, **said})
+        goal = {"at_most": 0.75, "aim": 0.65} if name == "texto_pt_literatura" else {}
+        claims.append({"name": f"{name}: of what xz needs", "value": round(ours / xz, 3), "unit": "", "spread": None, **said, **goal})
+    return claims
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="moc-pt", help="folder, bundled name or owner/name[@revision]")
+    parser.add_argument("--quick", action="store_true", help="under a minute: twenty stories alone")
+    parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
+    parser.add_argument("--card", action="store_true", help="also put the figures on the checkpoint's card")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    claims = measure(moc.load(args.model), quick=args.quick)
+    if args.json:
+        print(json.dumps({"claims": claims}))
+        return
+    command = f"python benchmarks/moc_quality.py --model {Path(args.model).name}"
+    title = f"LunarisCodex-MoC, {Path(args.model).name}: texts it has not seen"
+    results.publish("moc_quality", title, command, claims, keep=not args.quick)
+    if args.card:
+        results.add_to_card(args.model, {claim["name"].replace(":", ","): claim["value"] for claim in claims}, command)
+
+
+if __name__ == "__main__":
+    main()
