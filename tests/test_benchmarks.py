@@ -11,6 +11,8 @@ import torch
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
+import moc_compare
+import moc_speed
 import pixel_ablation
 import pixel_naming
 import pixel_prompts
@@ -20,8 +22,12 @@ import pixel_speed
 import results
 import train_features
 
+from lunaris import moc
 from lunaris.core.card import validate_card
 from lunaris.core.images import from_model, read_image, to_model, upscale
+from lunaris.moc import compare as comparison
+from lunaris.moc.compare import CompareConfig
+from lunaris.moc.model import MoCForCausalLM
 from lunaris.pixel import PixelConfig, features, palette, save, sprites
 from lunaris.pixel.config import FlowConfig, PixelTrainConfig
 from lunaris.pixel.data import SpriteSet, load_source
@@ -344,3 +350,132 @@ def test_every_kept_sheet_has_its_answers(folder):
         assert list(rows) == [str(i) for i in range(1, 65)]
         assert all(row["asked"] and row["verdict"] in pixel_naming.VERDICTS for row in rows.values())
         assert all(row["named"] or row["verdict"] == "wrong" for row in rows.values())
+
+
+# --- moc_compare.py ---------------------------------------------------------------------------------------------------------------------
+
+
+def pretended(trial, data, folder, until):
+    """A MoC run in no time: worse than the sparse mixture by 0.1, and nan where nothing keeps the scores small."""
+    train, model = trial.train, trial.model
+    bpb = 2 + 0.1 * (model.ffn == "moc") + 0.003 * (train.seed % 3) + 0.01 * model.z_loss_weight
+    diverged = "the loss became nan at step 3" if not model.meeting_norm and trial.without else ""
+    found = {
+        "key": trial.key, "settings": trial.settings, "bits_per_byte": None if diverged else bpb, "loss": None if diverged else bpb,
+        "curve": [[train.steps // 2, bpb + 1], [train.steps, bpb]], "cpu_seconds": 3.0, "grad_norm": {"median": 1.0, "max": 5.0}, "log": [],
+        "diverged": diverged, "load_min": 0.5, "load_max": 1.5, "router_entropy": 1.2, "peer_entropy": 0.9,
+    }  # fmt: skip
+    (folder / f"{trial.key}.json").write_text(json.dumps(found))
+    return found
+
+
+def run_compare(monkeypatch, tmp_path, *flags):
+    monkeypatch.setattr(comparison, "run_one", pretended)
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(moc_compare, "COMPARISON", tmp_path / "comparison.json")
+    sizes = [
+        "--source",
+        "procedural",
+        "--stories",
+        "60",
+        "--vocab-size",
+        "300",
+        "--seq-len",
+        "32",
+        "--learning-rates",
+        "0.003",
+        "--growths",
+        "0",
+    ]
+    monkeypatch.setattr(sys, "argv", ["moc_compare.py", *sizes, "--runs", str(tmp_path / "runs"), *flags])
+    moc_compare.main()
+
+
+def test_the_comparison_writes_its_table_its_file_and_its_picture(tmp_path, monkeypatch, capsys):
+    run_compare(monkeypatch, tmp_path, "--seeds", "3", "--picture", str(tmp_path / "p.png"))
+    text, found = results.RESULTS.read_text(encoding="utf-8"), json.loads((tmp_path / "comparison.json").read_text(encoding="utf-8"))
+    assert {"setup", "rows", "curves", "verdict"} <= found.keys() and "--seeds 3" in found["setup"]["command"]
+    assert str(tmp_path) not in json.dumps(found)
+    assert "MoC loses to the sparse mixture" in text and found["verdict"]["en"] in text
+    first, second = text.split("**Equal active parameters")[1].split("**Equal training MACs")
+    assert first.count("\n| ") == 7 and second.count("\n| ") == 9  # six variants, and eight; and the head
+    assert "| MoC, 2 of 8 |" in first and "| MoC, 2 of 8 |" in second and "dense, as wide as all 8" not in first
+    assert read_image(tmp_path / "p.png").shape[2] == 4
+    run_compare(monkeypatch, tmp_path, "--seeds", "3", "--json")
+    claims = check_claims(capsys.readouterr().out.splitlines()[-1])
+    gap = next(claim for claim in claims if claim["name"] == "MoC minus sparse mixture, 2 of 8, equal active parameters")
+    assert gap["value"] == pytest.approx(0.1, abs=1e-3) and gap["spread"] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_studies_of_spread_and_of_ideas_write_their_tables(tmp_path, monkeypatch, capsys):
+    run_compare(monkeypatch, tmp_path, "--variance")
+    run_compare(monkeypatch, tmp_path, "--explore")
+    text = results.RESULTS.read_text(encoding="utf-8")
+    assert all(f"| {name} | " in text for name in (*moc_compare.CURES, *moc_compare.IDEAS, "sparse mixture"))
+    assert "| all out | 3 of 3 diverged |" in text and "| as it is | 2.1040 ± 0.0030 | +0.1000 ± 0.0000 |" in text
+    assert not (tmp_path / "comparison.json").exists()
+
+
+def test_every_idea_is_a_model_and_pays_for_what_it_adds(monkeypatch):
+    monkeypatch.setattr(moc_compare, "side_study", lambda config, folder, asked, n, say: asked)
+    models = {name: model for name, (model, _, _) in moc_compare.explore(CompareConfig(), "", 2, print).items()}
+    limit = moc.parameter_counts(models["sparse mixture"]).active
+    assert set(models) == {"sparse mixture", *moc_compare.IDEAS} and len(set(models.values())) == len(models)
+    assert all(0.96 * limit < moc.parameter_counts(model).active <= limit for model in models.values())
+    assert models["consensus, twice the rank"].summary_rank == 2 * models["as it is"].summary_rank
+
+
+def test_bad_flags_of_the_comparison_are_one_line(tmp_path, monkeypatch, capsys):
+    with pytest.raises(SystemExit) as stopped:
+        run_compare(monkeypatch, tmp_path, "--top-k", "5")
+    assert stopped.value.code == 2 and "n_experts must be a multiple of top_k 5" in capsys.readouterr().err
+
+
+# --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_ratio_is_that_of_calls_of_one_round(monkeypatch):
+    """A round in which the machine is three times as slow changes no ratio; the first two rounds do not count."""
+    clock = [0.0]
+    monkeypatch.setattr(moc_speed.time, "thread_time", lambda: clock[0])
+    rounds = iter([9, 9, 9, 9, 1, 1, 3, 3, 1, 1, 3, 3])
+
+    def call(seconds):
+        def run():
+            clock[0] += seconds * next(rounds)
+
+        return run
+
+    found = moc_speed.ratios({"a": call(1.0), "b": call(2.5)}, 4, over="a")
+    assert found["b"][0] == 2.5 and found["b"][1] == "2.50 … 2.50" and found["a"][0] == 1
+
+
+def test_the_all_experts_form_is_the_layer_and_would_show_a_difference():
+    layer, x = moc_speed.a_layer(32), torch.randn(1, 40, moc_speed.D)
+    with torch.no_grad():
+        out, _, routing = layer(x, want_routing=True)
+        expected, chosen = moc_speed.all_experts(layer, x)
+        assert float((out - expected).abs().max() / expected.abs().max()) < 1e-5 and moc_speed.other_choices(routing, chosen) == 0
+        layer.meeting.score.neg_()
+        other = layer(x, want_routing=True)[2]
+        assert moc_speed.other_choices(other, chosen) > 10
+
+
+def test_the_speed_of_a_moc_is_told_with_the_same_tokens(monkeypatch, capsys):
+    monkeypatch.setattr(moc_speed, "PLAIN", moc.Config.tiny())
+    monkeypatch.setattr(moc_speed, "NARROW", 32)
+    monkeypatch.setattr(moc_speed, "WIDE", 64)
+    monkeypatch.setattr(sys, "argv", ["moc_speed.py", "--model", "", "--quick", "--json"])
+    moc_speed.main()
+    claims = {claim["name"]: claim for claim in check_claims(capsys.readouterr().out)}
+    loops = [claim for name, claim in claims.items() if name.startswith("token loop")]
+    assert len(loops) == 2 and all(claim["baseline"].endswith("; the same tokens") and claim["value"] > 0 for claim in loops)
+    assert claims["deferred form, tokens that choose other experts"]["value"] == 0
+
+
+def test_other_tokens_would_be_told(monkeypatch):
+    torch.manual_seed(0)
+    model = MoCForCausalLM(moc.Config.tiny()).eval()
+    monkeypatch.setattr(moc_speed, "SEED", 8)  # of generate alone
+    found = moc_speed.token_loop("x", model, 2, 8)
+    assert "the same tokens" in found[0]["baseline"] and "OTHER tokens" in found[1]["baseline"]

@@ -130,7 +130,12 @@ def strangers(part: str, root: Path = ROOT) -> set[str]:
     names, _ = loaded_by(modules_of(part, root), root)
     allowed = {part, *(b for a, b in FAMILY_EDGES if a == part)}
     foreign = {f"lunaris.{family}" for family in families if family not in allowed}
-    return {name for name in names if name in HEAVY or name in foreign or re.fullmatch(r"lunaris\.\w+\.demo", name)}
+    model = root / "lunaris" / part / "model.py"
+    derives = model.is_file() and "from transformers" in model.read_text(
+        encoding="utf-8"
+    )  # `violations` sees to it that no other file does
+    known = {"transformers", "accelerate"} if derives else set()  # the former loads the latter
+    return {name for name in names if (name in HEAVY and name not in known) or name in foreign or re.fullmatch(r"lunaris\.\w+\.demo", name)}
 
 
 # --- tests -----------------------------------------------------------------------------------------------------------------------

@@ -37,6 +37,10 @@ class MoCModelConfig(BaseConfig):
     meeting_gradient: float = option(
         1.0, "moc: part of the meeting's gradient that reaches the experts; 0 = they do not change in order to be heard", ge=0, le=1
     )
+    consensus: bool = option(
+        False, "moc: what all experts say in the meeting, each as loud as its probability, is added to the output, at the rank's width"
+    )
+    refine: bool = option(False, "moc: what a chosen expert heard in the meeting turns its hidden units up or down")
     tie_embeddings: bool = option(True, "the head is the token embedding")
     rope_theta: float = option(10_000.0, "base of the rotary positions", gt=1, le=1e9)
     norm_eps: float = option(1e-6, "added to the mean square in RMSNorm", gt=0, le=1e-2)
@@ -72,6 +76,11 @@ class MoCModelConfig(BaseConfig):
             raise ConfigError(f"rank must be at most d_model {self.d_model}, got {self.rank}; try {max(1, self.d_model // 8)}")
         if self.ffn == "moc" and self.cross_all and not self.peer_attention:
             raise ConfigError("cross_all needs peer_attention, which is false: it says whom the chosen look at; set peer_attention: true")
+        for name in ("consensus", "refine"):
+            if getattr(self, name) and not (self.ffn == "moc" and self.meeting):
+                raise ConfigError(
+                    f"{name} needs ffn 'moc' with its meeting, got ffn {self.ffn!r}, meeting {self.meeting}; set {name}: false"
+                )
 
     @property
     def head_dim(self) -> int:
@@ -106,8 +115,10 @@ class MoCModelConfig(BaseConfig):
 
     @classmethod
     def small(cls) -> "MoCModelConfig":
-        """What checkpoints/ ships: 9.8 million parameters, trained on a CPU."""
-        return cls(d_model=256, n_layers=4, n_heads=4, n_kv_heads=2, vocab_size=4096, max_seq_len=512, expert_hidden=320)
+        """What checkpoints/ ships: 5.1 million parameters, trained on a CPU."""
+        return cls(
+            d_model=256, n_layers=4, n_heads=4, n_kv_heads=2, vocab_size=4096, max_seq_len=256, expert_hidden=128, aux_loss_weight=0.04
+        )  # fmt: skip
 
     @classmethod
     def full(cls) -> "MoCModelConfig":

@@ -1,22 +1,33 @@
 """One token at a time through a MoC, without what a general forward pass costs: the `Stepper` of `core.decoding`.
 
-The keys and values of all positions have their place from the start, the three projections are one product, and no module is called on the
-way of a MoC with a meeting. Numbers agree with `MoCForCausalLM.forward` to float32's rounding.
+A step is a chain of products of a matrix with one vector, so what it costs is reading the weights, and calling operations. Therefore
+
+- matrices with many rows lie column by column (`_by_columns`): a product with one vector then reads memory at its full speed, where row by
+  row it reads at half of it;
+- a norm is a number that goes into the next product as its factor, its weights into that product's matrix;
+- keys and values of all positions have their place from the start, and no module is called on the way of a MoC with a meeting.
+
+The matrices are made once per model and shared by its steppers, until a weight changes. Numbers agree with `MoCForCausalLM.forward` to
+float32's rounding.
 
 d d_model · h query heads · g key and value heads · c width of a head · s tokens read so far · e experts · k chosen · f hidden width
 """
 
 from collections.abc import Sequence
+from typing import NamedTuple
+from weakref import WeakKeyDictionary
 
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
-from torch import Tensor
+from torch import Tensor, nn
 
 from lunaris.core.isolation import eval_mode
 from lunaris.core.layers.attention import rms_norm, rope_table
 from lunaris.core.layers.experts import TINY, CollaborativeExpertsModule
 from lunaris.moc.model import Bias, MoCDecoderLayer, MoCForCausalLM
+
+MAX_COPY = 1 << 29  # bytes of weights that are laid out anew; a larger model's are read as they lie
 
 
 class MoCStepper:
@@ -26,27 +37,13 @@ class MoCStepper:
     """
 
     def __init__(self, model: MoCForCausalLM, *, expert_bias: Bias | None = None):
-        config = model.model.settings
-        self.max_len = config.max_seq_len
+        self.max_len = model.model.settings.max_seq_len
         self._model, self._bias = model, expert_bias
         self._read = 0
         with torch.inference_mode():
-            weight = model.lm_head.weight
-            self._embedding, self._norm, self._eps = model.model.embed_tokens.weight, model.model.norm.weight, config.norm_eps
-            self._head = weight
-            positions = torch.arange(self.max_len, device=weight.device)[None]
-            cos, sin = rope_table(positions, config.head_dim, config.rope_theta, weight.dtype)
-            half = config.head_dim // 2
-            sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)  # with `roll` for the halves' exchange, apply_rope in three steps
-            rows = torch.ones(config.n_heads + 2 * config.n_kv_heads, 1, dtype=weight.dtype, device=weight.device)
-            rows[: config.n_heads] = config.head_dim**-0.5  # the queries' scale, on the way
-            turns = rows.clone()
-            turns[-config.n_kv_heads :] = 0  # values are not turned
-            self._cos = cos[0, 0][:, None] * rows  # (max_len, h + 2g, c)
-            self._cos[:, -config.n_kv_heads :] = 1
-            self._sin = sin[0, 0][:, None] * turns
-            biases = model.model._biases(expert_bias, weight.device)
-            self._layers = [_Layer(layer, self.max_len, bias) for layer, bias in zip(model.model.layers, biases, strict=True)]
+            self._tables = _Tables.of(model)
+            self._biases = model.model._biases(expert_bias, model.lm_head.weight.device)
+            self._memories = [layer.memory(self.max_len) for layer in self._tables.layers]
 
     @torch.inference_mode()
     def start(self, ids: Sequence[int]) -> Float[Tensor, "v"]:
@@ -54,77 +51,170 @@ class MoCStepper:
         if not 1 <= len(ids) <= self.max_len:
             raise ValueError(f"a text of 1 to {self.max_len} tokens can be read, got {len(ids)}; cut the oldest")
         with eval_mode(self._model):
-            rows = torch.tensor([list(ids)], device=self._head.device)
+            rows = torch.tensor([list(ids)], device=self._tables.head.device)
             output = self._model(rows, use_cache=True, logits_to_keep=1, expert_bias=self._bias)
-        for layer, kept in zip(self._layers, output.past_key_values.layers, strict=True):
-            layer.kept[:, : len(ids)] = torch.cat([kept.keys[0], kept.values[0]])
+        for memory, kept in zip(self._memories, output.past_key_values.layers, strict=True):
+            memory.all[:, : len(ids)] = torch.cat([kept.keys[0], kept.values[0]])
         self._read = len(ids)
         return output.logits[0, -1]
 
     @torch.inference_mode()
     def step(self, token: int) -> Float[Tensor, "v"]:
         """Read one more token; the logits of the one after it. Raises ValueError when the window is full."""
-        place = self._read
+        place, tables = self._read, self._tables
         if place >= self.max_len:
             raise ValueError(f"a text of {self.max_len} tokens is all that can be read; start again with its newest tokens")
-        x = self._embedding[token : token + 1]  # (1, d)
-        cos, sin = self._cos[place], self._sin[place]
-        for layer in self._layers:
-            x = layer.step(x, cos, sin, place)
+        x = tables.embedding[token]  # (d,)
+        cos, sin = tables.cos[place], tables.sin[place]
+        for layer, memory, bias in zip(tables.layers, self._memories, self._biases, strict=True):
+            x = layer.step(x, cos, sin, place, memory, bias)
         self._read = place + 1
-        return F.linear(_normed(x, self._norm, self._eps), self._head)[0]
+        return _product(tables.head, *_normed(x, tables.norm, tables.eps))
+
+
+# --- the weights, laid out for one vector -----------------------------------------------------------------------------------------------
+
+
+class _Tables:
+    """What the steppers of a model share."""
+
+    def __init__(self, model: MoCForCausalLM):
+        config, head, norm = model.model.settings, model.lm_head.weight, model.model.norm.weight
+        anew = head.device.type == "cpu" and head.dtype == torch.float32  # half precision would round what is folded
+        anew = anew and sum(p.numel() * p.element_size() for p in model.parameters()) <= MAX_COPY
+        self.embedding, self.eps = model.model.embed_tokens.weight, config.norm_eps
+        self.head, self.norm = (_by_columns(head * norm), None) if anew else (head, norm)
+        self.layers = [_Layer(layer, anew) for layer in model.model.layers]
+
+        positions = torch.arange(config.max_seq_len, device=head.device)[None]
+        cos, sin = rope_table(positions, config.head_dim, config.rope_theta, head.dtype)
+        half = config.head_dim // 2
+        sin = torch.cat([-sin[..., :half], sin[..., half:]], dim=-1)  # with `roll` for the halves' exchange, apply_rope in three steps
+        rows = torch.ones(config.n_heads + 2 * config.n_kv_heads, 1, dtype=head.dtype, device=head.device)
+        rows[: config.n_heads] = config.head_dim**-0.5  # the queries' scale, on the way
+        turns = rows.clone()
+        turns[-config.n_kv_heads :] = 0  # values are not turned
+        self.cos = cos[0, 0][:, None] * rows  # (max_len, h + 2g, c)
+        self.cos[:, -config.n_kv_heads :] = 1
+        self.sin = sin[0, 0][:, None] * turns
+
+    @classmethod
+    def of(cls, model: MoCForCausalLM) -> "_Tables":
+        """Those that were made before, unless a weight has changed since."""
+        weights = list(model.parameters())
+        if any(w.is_inference() for w in weights):  # those keep no count of their changes
+            return cls(model)
+        stamp = tuple((w.data_ptr(), w.dtype, w.device, w._version) for w in weights)
+        kept = _KEPT.get(model)
+        if kept is None or kept[0] != stamp:
+            kept = _KEPT[model] = stamp, cls(model)
+        return kept[1]
+
+
+_KEPT: WeakKeyDictionary[MoCForCausalLM, tuple[tuple, _Tables]] = WeakKeyDictionary()
+
+
+def _by_columns(weight: Float[Tensor, "rows columns"]) -> Float[Tensor, "rows columns"]:
+    return weight.t().contiguous().t()
+
+
+def _normed(x: Float[Tensor, "d"], weight: Float[Tensor, "d"] | None, eps: float) -> tuple[Float[Tensor, "d"], float]:
+    """A vector and the factor on it that make RMSNorm of `x`; without weights (they are in the next matrix) that is x itself."""
+    if weight is None:
+        return x, (x.dot(x).item() / x.shape[0] + eps) ** -0.5
+    return weight * rms_norm(x, eps), 1.0
+
+
+def _product(matrix: Float[Tensor, "rows d"], x: Float[Tensor, "d"], factor: float) -> Float[Tensor, "rows"]:
+    return torch.addmv(x[:1], matrix, x, beta=0, alpha=factor)  # with beta 0, nothing is read of the first
+
+
+class _Memory(NamedTuple):
+    """Keys, then values, of a text's positions (2g, max_len, c), and views on them: keys as (g, c, max_len), values as (g, max_len, c)."""
+
+    all: Tensor
+    keys: Tensor
+    values: Tensor
 
 
 class _Layer:
-    """A decoder layer for one token, with its keys and values."""
+    """A decoder layer for one token."""
 
-    def __init__(self, layer: MoCDecoderLayer, max_len: int, bias: Tensor | None):
+    def __init__(self, layer: MoCDecoderLayer, anew: bool):
         attention = layer.self_attn
         self.h, self.g, self.c = attention.n_heads, attention.n_kv_heads, attention.head_dim
-        self.qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
-        self.out = attention.o_proj.weight.t()
-        self.kept = self.qkv.new_zeros(2 * self.g, max_len, self.c)  # keys, then values
-        self.keys, self.values = self.kept[: self.g], self.kept[self.g :]
         self.norm1, self.norm2 = layer.input_layernorm.weight, layer.post_attention_layernorm.weight
         self.eps = layer.input_layernorm.eps
-        self.mlp, self.bias = layer.mlp, bias
-        self.experts = _Council(layer.mlp, bias) if _Council.fits(layer.mlp) else None
+        self.qkv = torch.cat([attention.q_proj.weight, attention.k_proj.weight, attention.v_proj.weight])
+        self.out = attention.o_proj.weight
+        if anew:
+            self.qkv, self.norm1 = _by_columns(self.qkv * self.norm1), None
+        self.mlp = layer.mlp
+        self.experts = None
+        if ExpertsStep.fits(self.mlp):
+            self.experts = ExpertsStep(self.mlp, norm=self.norm2 if anew else None, by_columns=anew)
+            self.norm2 = None if anew else self.norm2
 
-    def step(self, x: Float[Tensor, "1 d"], cos: Float[Tensor, "hg c"], sin: Float[Tensor, "hg c"], place: int) -> Float[Tensor, "1 d"]:
-        h, g, c = self.h, self.g, self.c
-        rows = F.linear(_normed(x, self.norm1, self.eps), self.qkv).view(h + 2 * g, c)
+    def memory(self, max_len: int) -> _Memory:
+        kept = self.qkv.new_zeros(2 * self.g, max_len, self.c)
+        return _Memory(kept, kept[: self.g].transpose(1, 2), kept[self.g :])
+
+    def step(
+        self,
+        x: Float[Tensor, "d"],
+        cos: Float[Tensor, "hg c"],
+        sin: Float[Tensor, "hg c"],
+        place: int,
+        memory: _Memory,
+        bias: Tensor | None,
+    ) -> Float[Tensor, "d"]:
+        h, g, c, seen = self.h, self.g, self.c, place + 1
+        rows = _product(self.qkv, *_normed(x, self.norm1, self.eps)).view(h + 2 * g, c)
         turned = torch.addcmul(rows * cos, rows.roll(c // 2, 1), sin)
-        self.kept[:, place] = turned[h:]
+        memory.all.select(1, place).copy_(turned[h:])
         q = turned[:h].view(g, h // g, c)  # the queries of a group are so many rows that look at the same keys
-        seen = torch.bmm(q, self.keys[:, : place + 1].transpose(1, 2)).softmax(-1)
-        x = torch.addmm(x, torch.bmm(seen, self.values[:, : place + 1]).view(1, h * c), self.out)
-        normed = _normed(x, self.norm2, self.eps)
+        looks = torch.bmm(q, memory.keys.narrow(2, 0, seen)).softmax(-1)
+        x = torch.addmv(x, self.out, torch.bmm(looks, memory.values.narrow(1, 0, seen)).view(h * c))
+        normed, factor = _normed(x, self.norm2, self.eps)
         if self.experts is not None:
-            return x + self.experts(normed)
+            return self.experts(normed, factor, x, bias)
         if isinstance(self.mlp, CollaborativeExpertsModule):
-            return x + self.mlp(normed[None], bias=self.bias)[0][0]
+            return x + self.mlp(normed[None, None], bias=bias)[0][0, 0]
         return x + self.mlp(normed)
 
 
-class _Council:
+class ExpertsStep:
     """A MoC layer with a meeting, for one token: what `CollaborativeExpertsModule` does, in as few operations as it takes.
 
     F.rms_norm is put together from eight operations, each of which costs more than its work on rows as short as an expert's summary. So
     those rows are kept with their mirror image, (y, -y): their mean is 0 and their variance y's mean square, and F.layer_norm, which is
     one operation, is then the RMS norm. Products of two mirrored rows count double, which `even` makes good.
+
+    norm        weights of a norm before the layer, to be folded into its matrices
+    by_columns  lay the first matrix out anew, for speed and a second time in memory
     """
 
     @staticmethod
-    def fits(mlp: torch.nn.Module) -> bool:
-        return isinstance(mlp, CollaborativeExpertsModule) and mlp.meeting is not None and not mlp.soft and not mlp.cross_all
+    def fits(mlp: nn.Module) -> bool:
+        """Whether the layer has all that is reckoned here, and no more."""
+        if not isinstance(mlp, CollaborativeExpertsModule) or mlp.meeting is None or mlp.soft or mlp.cross_all:
+            return False
+        return mlp.refine is None and mlp.consensus is None
 
-    def __init__(self, mlp: CollaborativeExpertsModule, bias: Tensor | None):
+    @torch.inference_mode()
+    def __init__(self, mlp: CollaborativeExpertsModule, *, norm: Float[Tensor, "d"] | None = None, by_columns: bool = True):
         e, r = mlp.meeting.names.shape
-        self.e, self.k, self.r, self.bias = e, mlp.top_k, r, bias
-        self.gate_up = mlp.experts.gate_up.flatten(0, 1)  # (e·2f, d)
+        self.e, self.k, self.r = e, mlp.top_k, r
+        gate_up, self.router = mlp.experts.gate_up, mlp.router.float()
+        if norm is not None:
+            gate_up, self.router = gate_up * norm, self.router * norm.float()
+        self.gate_up = gate_up.flatten(0, 1)  # (e·2f, d)
+        if by_columns:
+            gates, ups = gate_up.chunk(2, dim=1)
+            self.gate_up = _by_columns(torch.cat([gates.flatten(0, 1), ups.flatten(0, 1)]))  # all gates, then all ups
+        self.halves = (2, e) if by_columns else (e, 2)
         self.downs = mlp.experts.down.unbind()
         self.fold = _mirrored(mlp._fold_now().transpose(1, 2))  # (e, f, 2r)
-        self.router = mlp.router.float()
 
         parts = [mlp.meeting] if mlp.peers is None else [mlp.meeting, mlp.peers]
         self.even = torch.full((2 * r,), (r**-0.5 / 2) ** 0.5, device=self.router.device)
@@ -143,42 +233,40 @@ class _Council:
         self.names = _mirrored(mlp.meeting.names.float())
         self.meet_out = _mirrored(mlp.meeting.out.float().t())  # (r, 2r)
         self.score = torch.cat([mlp.meeting.score.float(), torch.zeros_like(self.names[:, r:])], dim=1)
-        self.peer_out = None if mlp.peers is None else mlp.peers.out.t() * r**-0.5
+        self.peer_out = None if mlp.peers is None else mlp.peers.out * r**-0.5
 
-    def __call__(self, x: Float[Tensor, "1 d"]) -> Float[Tensor, "1 d"]:
+    def __call__(
+        self, x: Float[Tensor, "d"], factor: float, stream: Float[Tensor, "d"], bias: Float[Tensor, "e"] | None = None
+    ) -> Float[Tensor, "d"]:
+        """`stream` plus the layer's output for `factor` · x."""
         e, k, r = self.e, self.k, self.r
-        gate, up = F.linear(x, self.gate_up).view(e, 1, -1).chunk(2, dim=-1)
-        hidden = F.silu(gate).mul_(up)  # (e, 1, f)
-        summaries = F.layer_norm((hidden @ self.fold)[:, 0].float(), (2 * r,), eps=TINY)  # (e, 2r)
+        gate, up = _product(self.gate_up, x, factor).view(*self.halves, -1).unbind(0 if self.halves[0] == 2 else 1)
+        hidden = F.silu(gate).mul_(up)  # (e, f)
+        summaries = F.layer_norm(torch.bmm(hidden[:, None], self.fold).view(e, 2 * r).float(), (2 * r,), eps=TINY)
 
         told = torch.addmm(self.constant, summaries, self.weight)
-        turned = told[:, : self.n_rows * 2 * r].view(e, self.n_rows, 2 * r)
+        turned, values = told.split_with_sizes([self.n_rows * 2 * r, told.shape[1] - self.n_rows * 2 * r], 1)
+        turned = turned.view(e, self.n_rows, 2 * r)
         turned = F.layer_norm(turned, (2 * r,), self.even, None, TINY) if self.norm else turned
-        values = told[:, self.n_rows * 2 * r :]
-        heard = (turned[:, 0] @ turned[:, 1].t()).softmax(-1) @ values[:, :r]
+        queries, keys, *theirs = turned.unbind(1)
+        heard = torch.mm(torch.mm(queries, keys.t()).softmax(-1), values.narrow(1, 0, r))
         informed = F.layer_norm(torch.addmm(summaries + self.names, heard, self.meet_out), (2 * r,), eps=TINY)
-        scores = (self.router @ x[0].float()).add_((informed * self.score).sum(-1))
-        if self.bias is not None:
-            scores += self.bias
+        scores = torch.addmv((informed * self.score).sum(-1), self.router, x.float(), alpha=factor)
+        if bias is not None:
+            scores += bias
 
         best, chosen = scores.topk(k)
-        weights = (best.softmax(-1) if k > 1 else (best - scores.logsumexp(-1)).exp())[None]  # (1, k)
-        outputs = torch.cat([F.linear(hidden[i], self.downs[i]) for i in chosen.tolist()])  # (k, d)
-        out = weights.to(x.dtype) @ outputs
+        weights = best.softmax(-1) if k > 1 else (best - scores.logsumexp(-1)).exp()
+        out = stream
+        for expert, weight in zip(chosen.tolist(), weights.tolist(), strict=True):
+            out = torch.addmv(out, self.downs[expert], hidden[expert], alpha=weight)
         if self.peer_out is None:
             return out
-        rows, theirs = turned.index_select(0, chosen), values.index_select(0, chosen)
-        attention = (rows[:, 2] @ rows[:, 3].t()).softmax(-1)
-        return torch.addmm(out, (weights @ (attention @ theirs[:, r:])).to(x.dtype), self.peer_out)
+        queries, keys = (rows.index_select(0, chosen) for rows in theirs)
+        looks = torch.mm(queries, keys.t()).softmax(-1)
+        learned = torch.mv(values.index_select(0, chosen).t(), torch.mv(looks.t(), weights))
+        return torch.addmv(out, self.peer_out, learned[r:].to(x.dtype))
 
 
 def _mirrored(x: Float[Tensor, "*axes r"]) -> Float[Tensor, "*axes r2"]:
     return torch.cat([x, -x], dim=-1)
-
-
-def _normed(x: Float[Tensor, "1 d"], weight: Float[Tensor, "d"], eps: float) -> Float[Tensor, "1 d"]:
-    """RMSNorm of one row: its squares are summed by one product."""
-    if x.dtype != torch.float32 or x.device.type != "cpu":  # half precision squares in float32; a GPU would have to wait for the number
-        return weight * rms_norm(x, eps)
-    row = x[0]
-    return (x * (float(row.dot(row)) / len(row) + eps) ** -0.5).mul_(weight)

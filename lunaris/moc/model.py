@@ -212,12 +212,14 @@ def _feed_forward(config: MoCModelConfig) -> SwiGLU | CollaborativeExpertsModule
         config.top_k,
         config.hidden,
         config.summary_rank,
-        kind=config.ffn,
+        kind="collaborative" if config.ffn == "moc" else config.ffn,
         meeting=config.meeting,
         peer_attention=config.peer_attention,
         cross_all=config.cross_all,
         meeting_norm=config.meeting_norm,
         meeting_gradient=config.meeting_gradient,
+        consensus=config.consensus,
+        refine=config.refine,
     )
 
 
@@ -528,7 +530,8 @@ def parameter_counts(config: MoCModelConfig) -> ParameterCounts:
         total -= model.lm_head.weight.numel()
     idle = 0 if config.ffn in ("dense", "soft_all") else config.n_experts - config.top_k
     embedding = config.vocab_size * config.d_model * (1 if config.tie_embeddings else 2)
-    return ParameterCounts(total, total - config.n_layers * idle * 3 * config.d_model * config.hidden, embedding)
+    expert = 3 * config.d_model * config.hidden + (config.hidden * config.summary_rank if config.refine else 0)
+    return ParameterCounts(total, total - config.n_layers * idle * expert, embedding)
 
 
 def macs_per_token(config: MoCModelConfig, context: int, *, tokens: int | None = None) -> int:
@@ -564,4 +567,6 @@ def ffn_macs(config: MoCModelConfig, *, tokens: int | None = None) -> int:
     meeting = e * 4 * r * r + 2 * e * e * r if config.meeting else 0
     told = k + e if config.cross_all else k
     peers = told * 3 * r * r + 2 * k * m * r + k * r + r * d if m else 0
-    return linear_router + run + meeting + peers + k * d
+    consensus = e * r + r * d if config.consensus else 0
+    refine = k * f * r if config.refine else 0
+    return linear_router + run + meeting + peers + consensus + refine + k * d

@@ -69,16 +69,16 @@ class MoCTrainConfig(training.TrainConfig):
     def tiny(cls) -> "MoCTrainConfig":
         """Seconds on a CPU: tests, CI, a notebook without a GPU."""
         return _on_one_core(
-            cls, steps=300, batch_size=8, learning_rate=3e-3, warmup_steps=10, seq_len=64, stories=400, eval_every=100, eval_tokens=4096,
+            cls, steps=300, batch_size=4, learning_rate=3e-3, warmup_steps=30, stories=400, eval_every=100, eval_tokens=4096,
             ema_decay=0.97, tracker="none",
         )  # fmt: skip
 
     @classmethod
     def small(cls) -> "MoCTrainConfig":
-        """What checkpoints/ ships: hours on one CPU core."""
+        """What checkpoints/ ships: an hour or two on one CPU core."""
         return _on_one_core(
-            cls, steps=12_000, batch_size=16, learning_rate=1.5e-3, warmup_steps=200, seq_len=256, eval_every=500, save_every=250,
-            save_dtype="fp16",
+            cls, steps=3600, batch_size=8, optimizer="muon", learning_rate=4e-3, warmup_steps=100, min_lr_ratio=0.02, ema_decay=0.995,
+            eval_every=300, save_every=100, eval_tokens=32_768, stories=8000, save_dtype="fp16",
         )  # fmt: skip
 
     @classmethod

@@ -1,7 +1,6 @@
 """What the command line can do with a MoC beside train, generate and evaluate.
 
     python -m lunaris moc prepare --input "texts/*.txt" --out DIR     texts to tokens, once; train then reads DIR
-    python -m lunaris moc council "Era uma vez" --out minutes.json    who said what in the experts' council, token by token
     python -m lunaris moc compare --out DIR                           does it help? MoC beside its rivals under one trainer
 
 Free of torch until one runs.
@@ -11,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lunaris.core.config import BaseConfig, ConfigError, Verb, option
+from lunaris.moc.compare import CompareConfig, run_verb
 
 Report = dict[str, Any]
 
@@ -47,4 +47,5 @@ def prepare(order: Prepare, out: str, ref: str) -> Report:
 
 VERBS = {
     "prepare": Verb("make texts into tokens once, for train to read", Prepare, prepare, model=False, out="DIR"),
+    "compare": Verb("train MoC and its rivals alike and compare them", CompareConfig, run_verb, model=False, out="DIR"),
 }

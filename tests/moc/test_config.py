@@ -22,7 +22,7 @@ def test_spec_keys_and_defaults():
 
 def test_small_preset_fits_into_25_megabytes_of_half_precision():
     total = parameter_counts(MoCModelConfig.small()).total
-    assert 9e6 < total < 10e6 and 2 * total < 20e6
+    assert 5e6 < total < 5.2e6 and 2 * total < 25e6
 
 
 @pytest.mark.parametrize(
@@ -37,6 +37,11 @@ def test_small_preset_fits_into_25_megabytes_of_half_precision():
         ({"ffn": "switch"}, "ffn 'switch' chooses one expert, got top_k 2; set top_k: 1"),
         ({"rank": 65}, "rank must be at most d_model 64, got 65; try 8"),
         ({"cross_all": True, "peer_attention": False}, "cross_all needs peer_attention"),
+        (
+            {"consensus": True, "meeting": False},
+            "consensus needs ffn 'moc' with its meeting, got ffn 'moc', meeting False; set consensus: false",
+        ),
+        ({"refine": True, "ffn": "top_k"}, "refine needs ffn 'moc' with its meeting, got ffn 'top_k'"),
         ({"ffn": "moe"}, "ffn must be one of"),
         ({"rope_theta": 1.0}, "rope_theta must be a finite number above 1"),
     ],

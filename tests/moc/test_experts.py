@@ -12,6 +12,7 @@ import torch.distributed as dist
 import torch.nn.functional as F
 from torch import Tensor
 
+from lunaris.core.layers import experts
 from lunaris.core.layers.experts import CollaborativeExpertsModule, RoutingSums, StackedExperts, SwiGLU, load_balance
 
 D, E, K, HIDDEN, RANK = 32, 6, 2, 24, 8
@@ -24,6 +25,8 @@ KINDS = {
     "cross all": {"cross_all": True},
     "cross all, no meeting": {"cross_all": True, "meeting": False},
     "no norm": {"meeting_norm": False},
+    "consensus": {"consensus": True},
+    "refine": {"refine": True},
     "neither": {"meeting": False, "peer_attention": False},
     "top_k": {"kind": "top_k"},
     "soft_all": {"kind": "soft_all"},
@@ -42,6 +45,9 @@ def layer(top_k: int = K, seed: int = 0, **options) -> CollaborativeExpertsModul
             module.meeting.score.normal_(std=0.3)
         if module.peers is not None:
             module.peers.out.normal_(std=0.5)
+        for added in (module.consensus, module.refine):
+            if added is not None:
+                added.normal_(std=0.5)
     return module
 
 
@@ -62,10 +68,11 @@ def by_hand(module: CollaborativeExpertsModule, x: Tensor, bias: Tensor | None =
     p = {name: tensor.double() for name, tensor in module.named_parameters()}  # of a module in float64: the parameters themselves
     minutes = []
     for token in x.reshape(-1, D).double():
-        outputs = []
+        outputs, hiddens = [], []
         for e in range(E):
             gate, up = p["experts.gate_up"][e, :HIDDEN] @ token, p["experts.gate_up"][e, HIDDEN:] @ token
-            outputs.append(p["experts.down"][e] @ (gate * torch.sigmoid(gate) * up))
+            hiddens.append(gate * torch.sigmoid(gate) * up)
+            outputs.append(p["experts.down"][e] @ hiddens[e])
         before = p["router"] @ token
         scores = before.clone()
         if "summary" in p:
@@ -75,7 +82,10 @@ def by_hand(module: CollaborativeExpertsModule, x: Tensor, bias: Tensor | None =
             q, k, v = ((told @ w.T) for w in p["meeting.qkv"].split(RANK))
             heard, _ = attend(q, k, v, module.meeting.norm)
             for e in range(E):
-                scores[e] += p["meeting.score"][e] @ unit(told[e] + p["meeting.out"] @ heard[e])
+                informed = unit(told[e] + p["meeting.out"] @ heard[e])
+                scores[e] += p["meeting.score"][e] @ informed
+                if "refine" in p:
+                    outputs[e] = p["experts.down"][e] @ (hiddens[e] * (1 + p["refine"][e] @ informed))
         if bias is not None:
             scores = scores + bias.double()
         probabilities = scores.softmax(0)
@@ -91,6 +101,8 @@ def by_hand(module: CollaborativeExpertsModule, x: Tensor, bias: Tensor | None =
             learned, peers = attend(told @ wq.T, others @ wk.T, others @ wv.T, module.peers.norm)
             parts = [part + p["peers.out"] @ o / math.sqrt(RANK) for part, o in zip(parts, learned, strict=True)]
         out = sum(w * part for w, part in zip(weights, parts, strict=True))
+        if "consensus" in p:
+            out = out + p["consensus"] @ sum(share * s for share, s in zip(probabilities, said, strict=True)) / math.sqrt(RANK)
         minutes.append(
             dict(out=out, before=before, after=scores, chosen=chosen, weights=weights, peers=peers, parts=parts, p=probabilities)
         )
@@ -142,7 +154,7 @@ def test_gradients_equal_those_of_the_plain_form(kind, tokens):
             assert relative(ours.grad, theirs.grad) < 1e-4, name
 
 
-@pytest.mark.parametrize("kind", ["moc", "top_k"])
+@pytest.mark.parametrize("kind", ["collaborative", "top_k"])
 def test_one_chosen_expert_keeps_the_router_learning(kind):
     """MC-05: w / Σw would be 1 for one expert and the router's gradient 0; peer attention over one is the identity, its loss 0."""
     module = layer(top_k=1, kind=kind)
@@ -278,6 +290,47 @@ def test_top_k_out_of_range_is_refused():
     for k in (0, E + 1):
         with pytest.raises(ValueError, match=f"top_k must be from 1 to n_experts {E}, got {k}; try 2"):
             CollaborativeExpertsModule(D, E, k, HIDDEN, RANK)
+
+
+@pytest.mark.parametrize("options", [{"consensus": True, "meeting": False}, {"refine": True, "kind": "top_k"}])
+def test_consensus_and_refine_without_a_meeting_are_refused(options):
+    with pytest.raises(ValueError, match="consensus and refine need kind 'collaborative' and a meeting, got"):
+        CollaborativeExpertsModule(D, E, K, HIDDEN, RANK, **options)
+
+
+def test_many_tokens_are_taken_in_parts_without_a_seam(monkeypatch):
+    """Without gradients a long text goes through the layer in parts; nobody must see where they meet, nor in the sums."""
+    module, x = layer(), torch.randn(2, 45, D)
+    mask = torch.rand(2, 45) > 0.2
+    with torch.no_grad():
+        whole = module(x, mask=mask, want_sums=True, want_routing=True)
+        monkeypatch.setattr(experts, "AT_ONCE", 32)
+        parts = module(x, mask=mask, want_sums=True, want_routing=True)
+    for a, b in zip((whole[0], *whole[1], *whole[2]), (parts[0], *parts[1], *parts[2]), strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-5, atol=1e-6)
+
+
+def test_consensus_teaches_the_router_about_experts_that_were_not_chosen():
+    """Top-k gives the router a gradient through the chosen alone; every expert's probability has a say in the consensus."""
+
+    def rows_with_gradient(**options) -> int:
+        module = layer(**options)
+        module.meeting.score.data.zero_()
+        module(torch.randn(1, 1, D))[0].square().sum().backward()
+        return int((module.router.grad.abs().sum(-1) > 1e-7).sum())
+
+    assert rows_with_gradient() == K and rows_with_gradient(consensus=True) == E
+
+
+def test_fresh_consensus_and_refine_change_nothing():
+    """Their matrices start at zero, so a model that is made with them begins where it would have begun without."""
+    torch.manual_seed(0)
+    module = CollaborativeExpertsModule(D, E, K, HIDDEN, RANK, consensus=True, refine=True)
+    torch.manual_seed(0)
+    plain = CollaborativeExpertsModule(D, E, K, HIDDEN, RANK)
+    plain.load_state_dict({name: p for name, p in module.state_dict().items() if name not in ("consensus", "refine")})
+    x = torch.randn(1, 9, D)
+    torch.testing.assert_close(module(x)[0], plain(x)[0])
 
 
 # --- losses ----------------------------------------------------------------------------------------------------------------------

@@ -1,9 +1,12 @@
 """Writing with a MoC: the fast step against the model itself and transformers' generate, orders, streams, steering, files."""
 
+import gc
 import json
 import math
 import subprocess
 import sys
+import weakref
+from weakref import WeakKeyDictionary
 
 import pytest
 import torch
@@ -11,6 +14,7 @@ import torch
 from lunaris.core.config import ConfigError
 from lunaris.core.decoding import Sampling, tokens
 from lunaris.core.tokenizer import BpeTokenizer
+from lunaris.moc import fast
 from lunaris.moc.checkpoint import new_model, special_ids
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import END, Encoder
@@ -72,6 +76,52 @@ def test_fast_steps_have_the_logits_of_the_whole_text_in_float64(kind):
     got = [stepper.start(text[0, :7].tolist()), *(stepper.step(token) for token in text[0, 7:].tolist())]
     tolerance = 2e-5 if kind != "dense" else 1e-9  # the router is reckoned in float32 whatever the dtype
     torch.testing.assert_close(torch.stack(got), expected[6:], rtol=tolerance, atol=tolerance * float(expected.abs().max()))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_fast_steps_have_the_logits_of_the_whole_text_in_float32(kind):
+    """Only in float32 are norms folded into matrices and matrices laid out anew; a wrong one would be far off."""
+    model = strong(MoCForCausalLM(TINY.replace(**KINDS[kind])))
+    text = torch.randint(0, TINY.vocab_size, (1, 24))
+    bias = None if kind == "dense" else torch.randn(2, 4)
+    with torch.no_grad():
+        expected = model(text, use_cache=False, expert_bias=bias).logits[0]
+    stepper = MoCStepper(model, expert_bias=bias)
+    got = [stepper.start(text[0, :7].tolist()), *(stepper.step(token) for token in text[0, 7:].tolist())]
+    torch.testing.assert_close(torch.stack(got), expected[6:], rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+
+
+def test_a_large_model_is_read_as_it_lies(monkeypatch):
+    """Laid out anew, its weights would be in memory twice; the steps are the same."""
+    model, text = strong(MoCForCausalLM(TINY)), [5, 6, 7, 8]
+    usual = MoCStepper(model)
+    expected = [usual.start(text[:2]), *map(usual.step, text[2:])]
+    monkeypatch.setattr(fast, "MAX_COPY", 1000)
+    monkeypatch.setattr(fast, "_KEPT", WeakKeyDictionary())
+    stepper = MoCStepper(model)
+    assert stepper._tables.layers[0].norm1 is model.model.layers[0].input_layernorm.weight
+    torch.testing.assert_close([stepper.start(text[:2]), *map(stepper.step, text[2:])], expected, rtol=1e-4, atol=1e-4)
+
+
+def test_steppers_share_their_tables_until_a_weight_changes():
+    """A text written after a training step must be that of the new weights, and tables must not outlive their model."""
+    model = strong(MoCForCausalLM(TINY))
+    first, second = MoCStepper(model), MoCStepper(model)
+    assert first._tables is second._tables
+    before = first.start([5, 6]), first.step(7)
+    with torch.no_grad():
+        model.model.layers[1].mlp.experts.gate_up.mul_(0.5)
+    third = MoCStepper(model)
+    third.start([5, 6])
+    after = third.step(7)
+    with torch.no_grad():
+        expected = model(torch.tensor([[5, 6, 7]]), use_cache=False).logits[0, -1]
+    assert third._tables is not first._tables and float((after - before[1]).abs().max()) > 1e-2
+    torch.testing.assert_close(after, expected, rtol=1e-4, atol=1e-4 * float(expected.abs().max()))
+    alive = weakref.ref(first._tables)
+    del model, first, second, third
+    gc.collect()
+    assert alive() is None
 
 
 def test_fast_steps_work_in_half_precision():
@@ -280,7 +330,12 @@ def test_results_are_saved_as_text_or_with_all_that_belongs_to_them(model, tmp_p
     assert save_result(written, tmp_path / "a.txt").read_text(encoding="utf-8") == f"Olá{written.text}\n"
     assert save_result(written, tmp_path / "b.txt", MoCFile(with_prompt=False)).read_text(encoding="utf-8") == f"{written.text}\n"
     saved = json.loads(save_result(written, tmp_path / "c.json", record={"model": "m"}).read_text(encoding="utf-8"))
-    assert saved["ai_generated"] is True and saved["model"] == "m" and saved["text"] == written.text and saved["finish"] == written.finish
+    assert (
+        saved["ai_generated"] is True
+        and saved["lunaris"]["model"] == "m"
+        and saved["text"] == written.text
+        and saved["finish"] == written.finish
+    )
     with pytest.raises(ValueError, match="--out must end in .txt or .json, got 'a.png'; try text.txt"):
         save_result(written, tmp_path / "a.png")
 

@@ -25,6 +25,7 @@ KINDS = {
     "no_peers": {"peer_attention": False},
     "moc_k1": {"top_k": 1},
     "moc_all": {"top_k": 4},
+    "moc_more": {"consensus": True, "refine": True},
     "top_k": {"ffn": "top_k"},
     "switch": {"ffn": "switch", "top_k": 1},
     "soft_all": {"ffn": "soft_all"},
@@ -460,7 +461,7 @@ def test_parameters_are_counted(kind):
     config = lm.config.model_config
     counts = parameter_counts(config)
     assert counts.total == sum(p.numel() for p in lm.parameters())
-    experts = 3 * config.d_model * config.hidden
+    experts = 3 * config.d_model * config.hidden + config.refine * config.hidden * config.summary_rank
     idle = 0 if config.ffn in ("dense", "soft_all") else config.n_layers * (config.n_experts - config.top_k) * experts
     assert counts.total - counts.active == idle and counts.embedding == (1 if config.tie_embeddings else 2) * V * 64
 

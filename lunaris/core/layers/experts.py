@@ -29,8 +29,9 @@ from torch import Tensor, nn
 
 from lunaris.core.layers.attention import rms_norm
 
-Kind = Literal["moc", "switch", "top_k", "soft_all"]
+Kind = Literal["collaborative", "switch", "top_k", "soft_all"]
 FEW_TOKENS = 4  # up to so many, reading the weights is what costs: all experts' inputs in one product, outputs one by one
+AT_ONCE = 1024  # without gradients, tokens are taken in such parts: their activations are used again before they have left the cache
 TINY = 1e-12  # added to the mean square of a summary, which is small in a fresh model: 1e-6 would drown it
 
 
@@ -42,7 +43,7 @@ class Routing(NamedTuple):
     chosen         the k experts, best first (soft_all: all, in order)
     weights        their weights, in that order; they sum to 1 unless k is 1
     peers          how much each chosen expert (row) looks at each chosen one, or at all; None without peer attention
-    contributions  norm of each chosen expert's part of the layer's output; the parts themselves sum to the output
+    contributions  norm of each chosen expert's part of the layer's output; the parts themselves sum to the output (less the consensus)
     """
 
     before: Float[Tensor, "b t e"]
@@ -113,14 +114,24 @@ class StackedExperts(nn.Module):
         return tuple(_swiglu(x, weight) for weight in self.gate_up.unbind())  # unbind's backward writes each slice once
 
     def outputs(
-        self, x: Float[Tensor, "n d"], chosen: Int[Tensor, "n k"], hidden: Tensor | tuple[Tensor, ...] | None = None
+        self,
+        x: Float[Tensor, "n d"],
+        chosen: Int[Tensor, "n k"],
+        hidden: Tensor | tuple[Tensor, ...] | None = None,
+        gains: tuple[Float[Tensor, "n e r"], Float[Tensor, "e f r"]] | None = None,
     ) -> Float[Tensor, "n k d"]:
-        """The outputs of each token's chosen experts; `hidden` saves half the way where `self.hidden(x)` is there already."""
+        """The outputs of each token's chosen experts; `hidden` saves half the way where `self.hidden(x)` is there already.
+
+        gains  what every expert heard, and each one's matrix that makes of it 1 + … as a factor on its hidden units; needs `hidden`
+        """
         n, k = chosen.shape
         few = n <= FEW_TOKENS and not x.is_cuda and not torch.is_grad_enabled()
         inputs, downs = (self.gate_up, self.down) if few else (self.gate_up.unbind(), self.down.unbind())
 
         def run(expert: int, tokens: Tensor | slice) -> Tensor:
+            if gains is not None:
+                heard, turns = (part.to(x.dtype) for part in (_rows(gains[0], tokens)[:, expert], gains[1][expert]))
+                return F.linear(_rows(hidden[expert], tokens) * (1 + F.linear(heard, turns)), downs[expert])
             if hidden is not None:
                 return F.linear(_rows(hidden[expert], tokens), downs[expert])
             return F.linear(_swiglu(_rows(x, tokens), inputs[expert]), downs[expert])
@@ -150,6 +161,10 @@ def _swiglu(x: Float[Tensor, "n d"], gate_up: Float[Tensor, "f2 d"]) -> Float[Te
 
 def _rows(x: Tensor, rows: Tensor | slice) -> Tensor:
     return x[rows] if isinstance(rows, slice) else x.index_select(0, rows)
+
+
+def _joined(parts: Sequence[Tensor | None]) -> Tensor | None:
+    return parts[0] if len(parts) == 1 or parts[0] is None else torch.cat(parts)
 
 
 def _pick(summaries: Float[Tensor, "n e r"], chosen: Int[Tensor, "n k"]) -> Float[Tensor, "n k r"]:
@@ -192,13 +207,13 @@ class Meeting(nn.Module):
         nn.init.normal_(self.out, std=rank**-0.5)
         nn.init.normal_(self.score, std=0.02)
 
-    def forward(self, summaries: Float[Tensor, "n e r"]) -> Float[Tensor, "n e"]:
-        """What to add to the experts' scores, from their normalised summaries (float32)."""
+    def forward(self, summaries: Float[Tensor, "n e r"]) -> tuple[Float[Tensor, "n e"], Float[Tensor, "n e r"]]:
+        """What to add to the experts' scores, from their normalised summaries, and what each expert knows then (float32)."""
         told = summaries + self.names.float()
         q, k, v = _query_key_value(told, self.qkv, self.norm)
         heard = F.scaled_dot_product_attention(q[:, None], k[:, None], v[:, None])[:, 0]  # each token is a text of e experts
         informed = rms_norm(told + F.linear(heard, self.out.float()), TINY)
-        return (informed * self.score.float()).sum(-1)
+        return (informed * self.score.float()).sum(-1), informed
 
 
 class PeerAttention(nn.Module):
@@ -250,14 +265,18 @@ def _query_key_value(told: Float[Tensor, "n a r"], weight: Float[Tensor, "r3 r"]
 class CollaborativeExpertsModule(nn.Module):
     """A feed-forward layer of experts: MoC, its ablations, and the mixtures it is compared with.
 
-    kind            moc; switch and top_k (a linear router, the chosen experts run, nothing else); soft_all (all run, softmax weights)
+    kind            collaborative; switch and top_k (a linear router, the chosen experts run, nothing else); soft_all (all run, softmax
+                    weights). What follows from `meeting` on is of the collaborative kind alone
     top_k           1 … n_experts. Weights are the softmax over the chosen, which sums to 1 (Mixtral); with one chosen its
                     probability among all (Switch), since 1 would leave the router without a gradient
-    meeting         moc: every expert runs on every token, and the router reads their meeting beside the token
-    peer_attention  moc: the chosen refine their outputs together; nothing to do with one chosen, unless
+    meeting         every expert runs on every token, and the router reads their meeting beside the token
+    peer_attention  the chosen refine their outputs together; nothing to do with one chosen, unless
     cross_all       the chosen look at all experts instead of at each other
     meeting_norm    queries and keys are normalised in both (QK-norm, Henry et al. 2020)
     meeting_gradient  part of the meeting's gradient that goes on into the experts
+    consensus       with a meeting: all summaries, weighted by all experts' probabilities, are added to the output through a matrix that
+                    starts at zero. So every expert's probability gets a gradient, where top-k gives one to the chosen alone
+    refine          with a meeting: what a chosen expert knows after it scales its hidden units, by 1 + a matrix that starts at zero
 
     Routing is reckoned in float32 whatever the dtype. A lower dtype still changes the scores it starts from, so a few tokens choose
     otherwise in bfloat16. Raises ValueError for a top_k out of range.
@@ -271,20 +290,26 @@ class CollaborativeExpertsModule(nn.Module):
         hidden: int,
         rank: int,
         *,
-        kind: Kind = "moc",
+        kind: Kind = "collaborative",
         meeting: bool = True,
         peer_attention: bool = True,
         cross_all: bool = False,
         meeting_norm: bool = True,
         meeting_gradient: float = 1.0,
+        consensus: bool = False,
+        refine: bool = False,
     ):
         super().__init__()
         if not 1 <= top_k <= n_experts:
             raise ValueError(f"top_k must be from 1 to n_experts {n_experts}, got {top_k}; try {min(2, n_experts)}")
+        if (consensus or refine) and not (kind == "collaborative" and meeting):
+            raise ValueError(
+                f"consensus and refine need kind 'collaborative' and a meeting, got {kind!r}, meeting {meeting}; leave them out"
+            )
         self.n_experts, self.top_k = n_experts, n_experts if kind == "soft_all" else top_k
         self.soft = kind == "soft_all"
         self.cross_all, self.meeting_gradient = cross_all, meeting_gradient
-        confer = kind == "moc"
+        confer = kind == "collaborative"
         self.experts = StackedExperts(d_model, n_experts, hidden)
         self.router = nn.Parameter(torch.empty(n_experts, d_model))
         self.meeting = Meeting(n_experts, rank, norm=meeting_norm) if confer and meeting else None
@@ -292,6 +317,8 @@ class CollaborativeExpertsModule(nn.Module):
         self.peers = PeerAttention(d_model, n_experts, rank, norm=meeting_norm) if has_peers else None
         self.hears_all = self.meeting is not None or (has_peers and cross_all)
         self.summary = nn.Parameter(torch.empty(rank, d_model)) if self.meeting is not None or has_peers else None
+        self.consensus = nn.Parameter(torch.empty(d_model, rank)) if consensus else None
+        self.refine = nn.Parameter(torch.empty(n_experts, hidden, rank)) if refine else None
         self._fold: tuple[tuple, Tensor] | None = None
         self.reset_parameters()
 
@@ -300,6 +327,9 @@ class CollaborativeExpertsModule(nn.Module):
         nn.init.normal_(self.router, std=std)
         if self.summary is not None:
             nn.init.normal_(self.summary, std=self.summary.shape[1] ** -0.5)
+        for added in (self.consensus, self.refine):
+            if added is not None:
+                nn.init.zeros_(added)
         self.experts.reset_parameters(std, out_std)
         for part in (self.meeting, self.peers):
             if part is not None:
@@ -321,34 +351,50 @@ class CollaborativeExpertsModule(nn.Module):
         """
         b, t, d = x.shape
         flat = x.reshape(-1, d)
-        hidden, summaries = None, None
-        if self.hears_all:
-            hidden = self.experts.hidden(flat)
-            summaries = self._summaries(hidden)  # (n, e, r)
-        with _full_precision(x):
-            before = F.linear(flat.float(), self.router.float())  # (n, e)
-            scores = before if self.meeting is None else before + self.meeting(summaries)
-            scores = scores if bias is None else scores + bias.float()
-            chosen, weights = self._choose(scores)
-
-        if self.soft and not want_routing:
-            out, outputs, learned, attention = self.experts.mixed(flat, weights), None, None, None
-        else:
-            outputs = self.experts.outputs(flat, chosen, hidden)  # (n, k, d)
-            learned, attention = self._confer(outputs, chosen, summaries, flat)
-            out = torch.bmm(weights[:, None].to(x.dtype), outputs)[:, 0]
-            if learned is not None:
-                gathered = torch.bmm(weights[:, None], learned)[:, 0]  # the projection is linear: once per token, not per expert
-                out = out + F.linear(gathered.to(x.dtype), self.peers.out.to(x.dtype))
+        fold = self._folded(len(flat)) if self.hears_all else None
+        at_once = len(flat) if x.is_cuda or torch.is_grad_enabled() else AT_ONCE
+        minutes = [self._sit(part, bias, fold, want_routing) for part in (flat.split(at_once) if len(flat) > at_once else [flat])]
+        out, before, scores, chosen, weights, attention, norms = (_joined(parts) for parts in zip(*minutes, strict=True))
 
         sums = self._sums(scores, chosen, attention, None if mask is None else mask.reshape(-1)) if want_sums else None
         routing = None
         if want_routing:
-            parts = outputs if learned is None else outputs + F.linear(learned.to(x.dtype), self.peers.out.to(x.dtype))
-            norms = (weights[..., None] * parts.float()).norm(dim=-1)
             fields = (before, scores, chosen, weights, attention, norms)
             routing = Routing(*(None if field is None else field.detach().unflatten(0, (b, t)) for field in fields))
         return out.view(b, t, d), sums, routing
+
+    def _sit(
+        self, flat: Float[Tensor, "n d"], bias: Float[Tensor, "e"] | None, fold: Float[Tensor, "e r f"] | None, want_norms: bool
+    ) -> tuple[Tensor | None, ...]:
+        """The council's sitting over some tokens: its output, and what `Routing` has of it, the norms if wanted."""
+        hidden, summaries = None, None
+        if fold is not None:
+            hidden = self.experts.hidden(flat)
+            summaries = self._summaries(hidden, fold)  # (n, e, r)
+        with _full_precision(flat):
+            before = F.linear(flat.float(), self.router.float())  # (n, e)
+            gained, informed = (None, None) if self.meeting is None else self.meeting(summaries)
+            scores = before if gained is None else before + gained
+            scores = scores if bias is None else scores + bias.float()
+            chosen, weights = self._choose(scores)
+
+        dtype = flat.dtype
+        if self.soft and not want_norms:
+            return self.experts.mixed(flat, weights), before, scores, chosen, weights, None, None
+        outputs = self.experts.outputs(flat, chosen, hidden, None if self.refine is None else (informed, self.refine))  # (n, k, d)
+        learned, attention = self._confer(outputs, chosen, summaries, flat)
+        out = torch.bmm(weights[:, None].to(dtype), outputs)[:, 0]
+        if learned is not None:
+            gathered = torch.bmm(weights[:, None], learned)[:, 0]  # the projection is linear: once per token, not per expert
+            out = out + F.linear(gathered.to(dtype), self.peers.out.to(dtype))
+        if self.consensus is not None:
+            said = torch.bmm(scores.softmax(-1)[:, None], summaries)[:, 0] / math.sqrt(summaries.shape[-1])
+            out = out + F.linear(said.to(dtype), self.consensus.to(dtype))
+        norms = None
+        if want_norms:
+            parts = outputs if learned is None else outputs + F.linear(learned.to(dtype), self.peers.out.to(dtype))
+            norms = (weights[..., None] * parts.float()).norm(dim=-1)
+        return out, before, scores, chosen, weights, attention, norms
 
     def _choose(self, scores: Float[Tensor, "n e"]) -> tuple[Int[Tensor, "n k"], Float[Tensor, "n k"]]:
         """The k best experts and their weights."""
@@ -359,13 +405,12 @@ class CollaborativeExpertsModule(nn.Module):
             return chosen, (best - scores.logsumexp(-1, keepdim=True)).exp()
         return chosen, best.softmax(-1)  # the same as probabilities over their sum, and no 0/0 when all of them underflow
 
-    def _summaries(self, hidden: Tensor | tuple[Tensor, ...]) -> Float[Tensor, "n e r"]:
+    def _summaries(self, hidden: Tensor | tuple[Tensor, ...], fold: Float[Tensor, "e r f"]) -> Float[Tensor, "n e r"]:
         """What every expert tells the others: its output's rank-r image, normalised, without running its down-projection."""
-        n = len(hidden[0])
         if isinstance(hidden, Tensor):
-            summaries = torch.bmm(hidden, self._folded(n).transpose(1, 2)).transpose(0, 1)
+            summaries = torch.bmm(hidden, fold.transpose(1, 2)).transpose(0, 1)
         else:
-            summaries = torch.stack([F.linear(h, fold) for h, fold in zip(hidden, self._folded(n).unbind(), strict=True)], dim=1)
+            summaries = torch.stack([F.linear(h, part) for h, part in zip(hidden, fold.unbind(), strict=True)], dim=1)
         if self.meeting_gradient < 1 and torch.is_grad_enabled():
             part = self.meeting_gradient
             summaries = summaries.detach() if part == 0 else summaries * part + summaries.detach() * (1 - part)

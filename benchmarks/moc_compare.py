@@ -1,0 +1,284 @@
+"""Does collaboration help? Trains MoC, its ablations and its rivals alike, and writes lunaris/moc/comparison.json and RESULTS.md.
+
+    python benchmarks/moc_compare.py [--minutes N] [--jobs N] [--quick] [--json] [--picture FILE]     the comparison
+    python benchmarks/moc_compare.py --variance                  where MoC's spread over seeds at a high learning rate comes from
+    python benchmarks/moc_compare.py --explore                   changes of the layer, against the sparse mixture, before they are believed
+
+`lunaris.moc.compare` says what is compared and how. Runs are kept in runs/moc_compare, so that a call that is stopped (Ctrl-C, --minutes)
+goes on with the same command, and --variance and --explore share theirs with the comparison. The text is Portuguese literature when
+LUNARIS_DATA is set, procedural stories otherwise. Every setting of the study is a flag.
+"""
+
+import argparse
+import json
+import statistics
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+import results
+
+from lunaris.core.config import ConfigError, OneLineParser, add_flags, as_flags, given_flags
+from lunaris.moc.compare import FOLDER, CompareConfig, Difference, Study, compare, fitted, variants
+
+ROOT = Path(__file__).parent.parent
+COMPARISON = ROOT / "lunaris/moc/comparison.json"
+HIGH_RATE = 3e-3  # at which two seeds of the prototype were 0.20 nats apart
+
+# Each cure taken out alone: what differs in the model, and what `trial` takes out. "all out" is the prototype's layer.
+CURES: dict[str, tuple[dict[str, Any], str]] = {
+    "all cures": ({}, ""),
+    "no QK-norm": ({"meeting_norm": False}, ""),
+    "no z-loss": ({"z_loss_weight": 0.0}, ""),
+    "peer output not over the root of the rank": ({}, "peer_scale"),
+    "no diversity loss": ({"diversity_weight": 0.0}, ""),
+    "no gradient from the meeting to the experts": ({"meeting_gradient": 0.0}, ""),
+    "all out": ({"meeting_norm": False, "z_loss_weight": 0.0}, "peer_scale"),
+}
+
+# Changes within MoC's idea that may make it learn better, each with its reason.
+IDEAS: dict[str, tuple[dict[str, Any], str]] = {
+    "as it is": ({}, ""),
+    "no diversity loss": ({"diversity_weight": 0.0}, "the loss pushes the peer attention towards even weights: towards saying nothing"),
+    "a tenth of the balance loss": ({"aux_loss_weight": 0.001}, "all experts get a gradient anyway, so evenness can cost less freedom"),
+    "a tenth of the meeting's gradient": ({"meeting_gradient": 0.1}, "experts learn to answer, not to be heard"),
+    "the chosen look at all": ({"cross_all": True}, "what the six others found is paid for already"),
+    "consensus": ({"consensus": True}, "every expert adds a little, and every probability gets a gradient"),
+    "refine": ({"refine": True}, "collaboration inside the expert: a product with its hidden units, not only a sum after it"),
+    "consensus, twice the rank": ({"consensus": True, "rank": -2}, "a wider channel between the experts"),
+    "consensus and refine, no diversity loss": ({"consensus": True, "refine": True, "diversity_weight": 0.0}, "the three together"),
+}
+
+
+# --- the comparison ----------------------------------------------------------------------------------------------------------------
+
+
+def claims(found: Mapping[str, Any]) -> list[dict]:
+    """What the comparison says in numbers; none of them is a promise, but for the spread."""
+    by_name = {row["name"]: row for row in found["rows"]}
+    moc, n = by_name["moc"], len(found["setup"]["seeds"])
+    bits = moc["bpb_mean"] / moc["loss_mean"]
+    spread = {
+        "name": "MoC: standard deviation over seeds", "value": round(moc["loss_sd"], 4), "unit": "nats per token", "spread": None, "n": n,
+        "at_most": 0.03, "aim": 0.015,
+        "baseline": f"sparse mixture {by_name['top_k']['loss_sd']:.4f}; one nat per token is {bits:.3f} bits per byte",
+    }  # fmt: skip
+    made = [spread]
+    for name, gap in found["differences"].items():
+        row = by_name[name]
+        reading = "equal compute" if row["group"] == "equal_compute" else "equal active parameters"
+        sd = moc["bpb_sd"]
+        made.append({
+            "name": f"MoC minus {row['label_en']}, {reading}", "value": gap["mean"], "unit": "bits per byte", "spread": gap["half"], "n": n,
+            "aim": round(-3 * sd, 4) if name == "top_k" else None,
+            "baseline": f"{row['bpb_mean']} ± {row['bpb_sd']}; MoC {moc['bpb_mean']} ± {sd}",
+        })  # fmt: skip
+    return made
+
+
+def as_markdown(found: Mapping[str, Any]) -> str:
+    """The comparison's table, both readings under one another."""
+    columns = (
+        "| | parameters | active | MACs per token | steps | training MACs | CPU s | learning rate | bits per byte | load, fair shares |",
+        "|---" * 10 + "|",
+    )
+    lines = [found["verdict"]["en"], ""]
+    for group, title in (("equal_active", "Equal active parameters, equal steps"), ("equal_compute", "Equal training MACs")):
+        lines += [f"**{title}**", "", *columns]
+        for row in found["rows"]:
+            if row["group"] not in (group, "both") and row["name"] != "moc":
+                continue
+            load = "" if row["load_min"] is None else f"{row['load_min']:.2f} … {row['load_max']:.2f}"
+            cells = (
+                row["label_en"], f"{row['params_total']:,}", f"{row['params_active']:,}", f"{row['macs_per_token']:,}", row["steps"],
+                f"{row['training_macs']:.3g}", row["cpu_seconds"], f"{row['learning_rate']:g}",
+                f"{row['bpb_mean']:.4f} ± {row['bpb_sd']:.4f}", load,
+            )  # fmt: skip
+            lines.append(f"| {' | '.join(map(str, cells))} |")
+        lines.append("")
+    setup = found["setup"]
+    lines += [
+        f"Text: `{setup['text']}`, a byte-level BPE of {setup['vocab_size']:,} entries; width {setup['d_model']}, {setup['n_layers']} "
+        f"layers, {setup['batch_size']} x {setup['seq_len']} tokens a step; seeds {', '.join(map(str, setup['seeds']))}; bits per byte of "
+        f"the first {setup['eval_tokens']:,} validation tokens, mean ± standard deviation over seeds. Differences above are of pairs of "
+        "equal seeds, with their 95 % interval as spread. Learning rates were tuned on another seed (bits per byte there):",
+        "",
+        *(
+            f"- {row['label_en']}: " + ", ".join(f"{rate} → {'diverged' if bpb is None else bpb}" for rate, bpb in row["tuning"].items())
+            for row in {row["variant"]: row for row in found["rows"]}.values()
+        ),
+    ]
+    return "\n".join(lines)
+
+
+def draw(found: Mapping[str, Any], path: str) -> None:
+    """The table and the learning curves as one picture; the file's ending says which kind."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, 3, figsize=(15, 4.5), layout="constrained")
+    groups = (("equal_active", "equal active parameters"), ("equal_compute", "equal training MACs"))
+    for axis, (group, title) in zip(axes, groups, strict=False):
+        lines = [row for row in found["rows"] if row["group"] in (group, "both") or row["name"] == "moc"]
+        lines.sort(key=lambda row: -row["bpb_mean"])
+        for place, row in enumerate(lines):
+            mark = {"color": "tab:red" if row["name"] == "moc" else "tab:blue"}
+            axis.errorbar(row["bpb_mean"], place, xerr=row["bpb_sd"], fmt="o", capsize=4, **mark)
+            axis.plot(row["bpb"], [place] * len(row["bpb"]), "|", alpha=0.6, **mark)
+        axis.set_yticks(range(len(lines)), [row["label_en"] for row in lines])
+        axis.set(title=title, xlabel="validation bits per byte (less is better)")
+    for row in found["rows"]:
+        points = found["curves"][row["name"]]
+        if row["group"] != "equal_compute" or row["variant"] in ("dense_total", "soft_all"):
+            work = [row["training_macs"] * step / row["steps"] for step, *_ in points]
+            axes[2].errorbar(work, [p[1] for p in points], yerr=[p[2] for p in points], label=row["label_en"], capsize=2)
+    axes[2].set(title="learning curves", xlabel="training MACs", ylabel="bits per byte")
+    axes[2].legend(fontsize=7)
+    figure.savefig(path)
+    plt.close(figure)
+
+
+# --- the two other studies ------------------------------------------------------------------------------------------------------------
+
+
+def side_study(
+    config: CompareConfig, folder: str | Path, asked: Mapping[str, tuple[Any, str, float]], n: int, say: Callable
+) -> list[dict] | None:
+    """One line for each of `asked` (name -> model, what is taken out, learning rate) over seeds 1 … n; None when the time was up."""
+    study = Study(config, folder, say=say)
+    seeds = range(1, n + 1)
+    runs = {
+        (name, seed): study.trial(model, rate=rate, seed=seed, without=without)
+        for seed in seeds
+        for name, (model, without, rate) in asked.items()
+    }
+    if not study.run({f"{name}, seed {seed}": trial for (name, seed), trial in runs.items()}):
+        say(study.left(runs.values()))
+        return None
+    lines = []
+    for name, (_, _, rate) in asked.items():
+        found = [study.kept(runs[name, seed]) for seed in seeds]
+        losses = [run["loss"] for run in found]
+        failed = sum(loss is None for loss in losses)
+        kept = [run for run in found if not run["diverged"]] or found
+        lines.append({
+            "name": name, "learning rate": rate, "diverged": failed, "losses": losses, "bpb": [run["bits_per_byte"] for run in found],
+            "grad norm, median": statistics.median(run["grad_norm"]["median"] for run in found),
+            "grad norm, largest": max(run["grad_norm"]["max"] for run in found),
+            **{key: _mean(run.get(key) for run in kept) for key in FIGURES},
+            "curves": [run["curve"] for run in found], "logs": [run["log"] for run in found],
+        })  # fmt: skip
+    return lines
+
+
+FIGURES = ("router_entropy", "peer_entropy", "load_min", "load_max", "cpu_seconds")
+
+
+def _mean(values: Any) -> float | None:
+    values = [value for value in values if value is not None]
+    return round(statistics.mean(values), 4) if values else None
+
+
+def side_table(lines: list[dict], against: str = "") -> str:
+    """The lines as Markdown; `against` a name: the difference to it, pair by pair."""
+    columns = ("learning rate", "grad norm, median", "grad norm, largest", *FIGURES)
+    told = [f"| | nats per token ± sd | {f'minus {against} ± 95 % | ' if against else ''}{' | '.join(columns)} |"]
+    told.append("|---" * (len(columns) + (3 if against else 2)) + "|")
+    base = next((line["losses"] for line in lines if line["name"] == against), None)
+    for line in lines:
+        losses = line["losses"]
+        whole = None not in losses
+        value = (
+            f"{statistics.mean(losses):.4f} ± {statistics.stdev(losses):.4f}" if whole else f"{line['diverged']} of {len(losses)} diverged"
+        )
+        cells = ["" if line[column] is None else f"{line[column]:.3g}" for column in columns]
+        if against:
+            gap = Difference.of(losses, base) if whole and None not in base and line["name"] != against else None
+            cells.insert(0, "" if gap is None else f"{gap.mean:+.4f} ± {gap.half:.4f}")
+        told.append(f"| {line['name']} | {value} | {' | '.join(cells)} |")
+    return "\n".join(told)
+
+
+def variance(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
+    """MoC with each cure taken out alone, at the learning rate at which its prototype was unstable."""
+    moc = variants(config)["moc"].model
+    return side_study(config, folder, {name: (moc.replace(**changes), out, HIGH_RATE) for name, (changes, out) in CURES.items()}, n, say)
+
+
+def explore(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
+    """The ideas, as wide as the sparse mixture's active parameters allow, all at the middle learning rate of the grid."""
+    all_variants = variants(config)
+    sparse, moc = all_variants["top_k"].model, all_variants["moc"].model
+    rate = config.learning_rates[len(config.learning_rates) // 2]
+    asked = {"sparse mixture": (sparse, "", rate)}
+    for name, (changes, _) in IDEAS.items():
+        changes = {key: -value * moc.summary_rank if key == "rank" else value for key, value in changes.items()}
+        asked[name] = (fitted(moc.replace(**changes), sparse), "", rate)
+    return side_study(config, folder, asked, n, say)
+
+
+# --- command line ---------------------------------------------------------------------------------------------------------------------
+
+
+def main() -> None:
+    parser = OneLineParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="under a minute on a toy scale, written nowhere")
+    parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
+    parser.add_argument("--picture", default="", metavar="FILE", help="also draw the table and the curves: .svg or .png")
+    parser.add_argument("--variance", action="store_true", help="instead: MoC with each cure of its instability taken out")
+    parser.add_argument("--explore", action="store_true", help="instead: changes of the layer against the sparse mixture")
+    parser.add_argument("--runs", default=FOLDER, metavar="DIR", help=f"where runs are kept (default: {FOLDER})")
+    add_flags(parser, CompareConfig, "the study")
+    args = parser.parse_args()
+    base = CompareConfig.quick() if args.quick else CompareConfig()
+    try:
+        config = CompareConfig.from_dict(base.to_dict() | given_flags(args, CompareConfig))
+        measure(args, config)
+    except (ConfigError, ValueError, FileNotFoundError) as error:
+        parser.error(str(error))
+
+
+def measure(args: argparse.Namespace, config: CompareConfig) -> None:
+    """What the command asks for."""
+    keep, changed = not args.quick, as_flags(config, CompareConfig(), skip=("minutes", "jobs", "source"))
+    study = "--variance" if args.variance else "--explore" if args.explore else ""
+    command = " ".join(["python benchmarks/moc_compare.py", *([study] if study else []), *(["--quick"] if args.quick else changed)])
+    folder = Path(args.runs) / "quick" if args.quick else Path(args.runs)
+
+    def say(sentence: str) -> None:
+        print(sentence, file=sys.stderr, flush=True)
+
+    if study:
+        n = 2 if args.quick else 3
+        lines = variance(config, folder, n, say) if args.variance else explore(config, folder, n, say)
+        if lines is None:
+            return
+        if args.json:
+            print(json.dumps({"claims": [], "lines": lines}))
+            return
+        title = f"the spread over {n} seeds at learning rate {HIGH_RATE:g}" if args.variance else f"changes of the layer ({n} seeds)"
+        reasons = "" if args.variance else "\n\n" + "\n".join(f"- {name}: {why}." for name, (_, why) in IDEAS.items() if why)
+        told = side_table(lines, "" if args.variance else "sparse mixture") + reasons
+        results.publish(f"moc_compare{study.replace('--', '_')}", f"LunarisCodex-MoC: {title}", command, [], keep=keep, more=told)
+        return
+    found = compare(config, folder, say=say, command=command)
+    if found is None:
+        return
+    if args.picture:
+        draw(found, args.picture)
+    if args.json:
+        print(json.dumps({"claims": claims(found)}))
+        return
+    if keep:
+        COMPARISON.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
+    title = f"LunarisCodex-MoC: does collaboration help? ({config.seeds} seeds, {config.steps} steps)"
+    results.publish("moc_compare", title, command, claims(found), keep=keep, more=as_markdown(found))
+
+
+if __name__ == "__main__":
+    main()
