@@ -69,3 +69,20 @@ def fresh_hub(local_hub: LocalHub, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     local_hub.reset()
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hf-cache"))
     return local_hub
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Chromium, for a module of tests that need one."""
+    from browser import chromium
+
+    with chromium() as launched:
+        yield launched
+
+
+@pytest.fixture
+def shots(tmp_path: Path) -> Path:
+    """Where screenshots go; LUNARIS_SCREENSHOTS keeps them."""
+    folder = Path(os.environ.get("LUNARIS_SCREENSHOTS") or tmp_path)
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder

@@ -5,9 +5,7 @@ LUNARIS_SCREENSHOTS=FOLDER keeps the screenshots.
 
 import contextlib
 import io
-import os
 import re
-import shutil
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,39 +14,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 from app_server import App, running_app
+from browser import PHONE, PROBES, SMALL, WIDE, is_here, needs_chromium
 from PIL import Image, ImageSequence
-from playwright.sync_api import Browser, Locator, Page, expect, sync_playwright
+from playwright.sync_api import Locator, Page, expect
 from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from lunaris import pixel
 from lunaris.core import images
 
-CHROMIUM = next((path for name in ("chromium", "chromium-browser", "google-chrome") if (path := shutil.which(name))), None)
-WIDE, PHONE, SMALL = (1280, 900), (390, 844), (360, 740)
-
-pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine (apt-get install chromium)")
+pytestmark = needs_chromium
 
 
 @pytest.fixture(scope="module")
 def app(tmp_path_factory) -> Iterator[App]:
     with running_app(tmp_path_factory.mktemp("app") / "app.log") as running:
         yield running
-
-
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    arguments = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
-    with sync_playwright() as playwright:
-        chromium = playwright.chromium.launch(executable_path=CHROMIUM, args=arguments)
-        yield chromium
-        chromium.close()
-
-
-@pytest.fixture
-def shots(tmp_path) -> Path:
-    folder = Path(os.environ.get("LUNARIS_SCREENSHOTS") or tmp_path)
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder
 
 
 @pytest.fixture
@@ -87,10 +67,6 @@ def visit(app, browser):
     for page in pages:
         page.context.close()
     assert not trouble
-
-
-def is_here(url: str, here: str) -> bool:
-    return url.startswith((here, "data:", "blob:", "about:"))
 
 
 def prompt(page: Page) -> Locator:
@@ -479,8 +455,6 @@ def test_what_is_chosen_lasts_as_long_as_the_page_where_nothing_may_be_stored(vi
 
 
 # --- every screen ------------------------------------------------------------------------------------------------------------------
-
-PROBES = (Path(__file__).parent / "browser_probes.js").read_text(encoding="utf-8")
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

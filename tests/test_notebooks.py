@@ -4,10 +4,11 @@ import json
 import re
 from pathlib import Path
 
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
-from lunaris import pixel
+from lunaris import moc, pixel
 from lunaris.core.images import from_model
 from lunaris.pixel.data import load_source
 from lunaris.pixel.train import prepare
@@ -33,10 +34,15 @@ def test_every_text_is_there_in_portuguese_and_every_cell_is_short(path):
     assert [source[:60] for source in cells(path, "code") if sum(map(bool, source.splitlines())) > 16] == []
 
 
+def solution_of(path: Path) -> str:
+    (text,) = (text for text in cells(path, "markdown") if "<summary>Solution</summary>" in text)
+    (solution,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    return solution
+
+
 def test_the_solution_of_the_pixel_exercise_is_what_candidates_draws():
     """A reader whose lines are right must not be told otherwise: the solution in the text goes through the notebook's own check."""
-    (text,) = (text for text in cells(NOTEBOOKS[0], "markdown") if "<summary>Solution</summary>" in text)
-    (solution,) = re.findall(r"```python\n(.*?)```", text, flags=re.DOTALL)
+    solution = solution_of(NOTEBOOKS[0])
     config, settings = pixel.Config.tiny(), pixel.TrainConfig.tiny()
     torch.manual_seed(0)
     model = prepare(config, settings, load_source("procedural:heart,star", side=config.side, n=64)).eval()
@@ -50,3 +56,52 @@ def test_the_solution_of_the_pixel_exercise_is_what_candidates_draws():
         assert (mine == pixel.generate(model, "a red heart", seed=seed, candidates=4, **order)).all()
         first_kept.append((mine == pixel.generate(model, "a red heart", seed=seed, **order)).all())
     assert not all(first_kept)  # else a reader who returns the first draft would pass
+
+
+@pytest.fixture(scope="module")
+def council() -> dict:
+    """What the cells of the MoC exercise find: a model, whose weights are large, so that every expert is missed, and a text's ids."""
+    torch.manual_seed(0)
+    model = moc.MoCForCausalLM(moc.Config.tiny().replace(init_std=0.3)).eval().requires_grad_(False)
+    return {"mine": model, "ids": torch.randint(3, 512, (1, 24)), "torch": torch, "plt": plt}
+
+
+def moc_exercise(council: dict, answer: str) -> dict:
+    """The names after a reader who wrote `answer` has run the cells that check and draw it."""
+    path = NOTEBOOKS[1]
+    (check,) = (source for source in cells(path, "code") if "right: the reader of the app says the same" in source)
+    (picture,) = (source for source in cells(path, "code") if "if None not in losses:" in source)
+    names = dict(council)
+    for source in (answer, check, picture):
+        exec(compile(source, "notebook", "exec"), names)
+    return names
+
+
+def test_the_moc_exercise_knows_a_right_answer_and_draws_it(council, capsys):
+    names = moc_exercise(council, solution_of(NOTEBOOKS[1]))
+    assert "right:" in capsys.readouterr().out and names["missed"].shape == (2, 4)
+    plt.close("all")
+
+
+WRONG = {  # what the solution says, and what a reader may write instead
+    "nobody is muted": ("table[layer, expert] = -torch.inf", "pass"),
+    "another expert is muted": ("table[layer, expert]", "table[layer, 0]"),
+    "every layer is muted": ("table[layer, expert]", "table[:, expert]"),
+    "not the main loss": (").loss", ").aux.total"),
+}
+
+
+@pytest.mark.parametrize("mistake", WRONG)
+def test_the_moc_exercise_knows_a_wrong_answer(council, mistake):
+    """Its first check looked at one expert of one layer: where the sentence did without that one, who muted nobody was told "right"."""
+    solution = solution_of(NOTEBOOKS[1])
+    answer = solution.replace(*WRONG[mistake])
+    assert answer != solution
+    with pytest.raises(AssertionError, match="is it muted"):
+        moc_exercise(council, answer)
+
+
+def test_the_moc_exercise_says_so_when_it_is_not_solved(council, capsys):
+    (template,) = (source for source in cells(NOTEBOOKS[1], "code") if "# your lines here" in source)
+    moc_exercise(council, template)
+    assert "not solved yet" in capsys.readouterr().out

@@ -144,6 +144,61 @@ TEXTS = Texts(
 
 # How our own sentences (rule, value, remedy) read in Portuguese, longest first. What no phrase covers stays English.
 _PHRASES = (
+    (r"; give its end alone$", "; dê só o final dele"),
+    (r" must be text without control characters, got ", " deve ser texto sem caracteres de controle, mas veio "),
+    (r"; take it out$", "; tire-o"),
+    (
+        r" must be at most (\d+) texts of 1 to (\d+) characters, got (\d+) of up to (\d+); try one line break",
+        r" aceita no máximo \1 textos de 1 a \2 caracteres, mas vieram \3 de até \4; tente uma quebra de linha",
+    ),
+    (
+        r"^mute must name experts as 3 \(in every layer\) or 0\.3 \(in layer 0\), got ",
+        "mute deve nomear especialistas como 3 (em todas as camadas) ou 0.3 (na camada 0), mas veio ",
+    ),
+    (
+        r"^expert_bias must be written as 3=2\.5 \(every layer\) or 0\.3=2\.5 \(layer 0\), got ",
+        "expert_bias deve ser escrito como 3=2.5 (todas as camadas) ou 0.3=2.5 (camada 0), mas veio ",
+    ),
+    (r"^an expert must be from (\S+) to ([^\s,;]+)", r"um especialista deve ser de \1 a \2"),
+    (r"^a layer must be from (\S+) to ([^\s,;]+)", r"uma camada deve ser de \1 a \2"),
+    (
+        r"^mute and expert_bias need a model with experts, got one with ffn 'dense'; leave them out",
+        "mute e expert_bias precisam de um modelo com especialistas, e este não tem; deixe-os de fora",
+    ),
+    (
+        r"^mute must leave at least (\d+) experts of a layer to choose, got (\d+); mute fewer",
+        r"mute deve deixar ao menos \1 especialistas por camada, e deixou \2; cale menos",
+    ),
+    (
+        r"^mute or expert_bias must name an expert, got neither; try mute ",
+        "mute ou expert_bias deve nomear um especialista, e não veio nenhum; tente mute ",
+    ),
+    (
+        r"^text must have at least one token, got none; write something first",
+        "text deve ter ao menos um token, mas veio vazio; escreva algo antes",
+    ),
+    (r"^ids must be a list of at most ([\d.,]+) token ids, got ", r"ids deve ser uma lista de no máximo \1 ids de tokens, mas veio "),
+    (r" must have token ids from (\d+) to (\d+), got ", r" deve ter ids de tokens de \1 a \2, mas veio "),
+    (r"; leave it out$", "; deixe de fora"),
+    (r"; put it in quotes$", "; ponha entre aspas"),
+    (
+        r"^the model looks back on ([\d.,]+) tokens, and the oldest ([\d.,]+) of prompt and text are out of sight by now; "
+        r"give a shorter prompt or a smaller max_new_tokens to keep all in sight",
+        r"o modelo olha \1 tokens para trás, e os \2 mais antigos do texto já estão fora de vista; "
+        r"dê um começo mais curto ou um max_new_tokens menor para manter tudo à vista",
+    ),
+    (
+        r"^the text has ([\d.,]+) tokens, of which the newest ([\d.,]+) are listed; give a part of it alone to see others",
+        r"o texto tem \1 tokens, e aparecem os \2 mais novos; dê só uma parte dele para ver outros",
+    ),
+    (
+        r" is a checkpoint of family '(\w+)', not '(\w+)'; load it in its own tab",
+        r" é um checkpoint da família '\1', não de '\2'; carregue-o na aba dela",
+    ),
+    (
+        r" has no model\.safetensors; a checkpoint holds model\.safetensors and config\.json",
+        " não tem model.safetensors; um checkpoint tem model.safetensors e config.json",
+    ),
     (r" must be at most ([\d.,]+) characters, got ([\d.,]+)", r" pode ter no máximo \1 caracteres, mas veio com \2"),
     (r"; say it shorter, such as ", "; diga mais curto, como "),
     (
@@ -344,15 +399,24 @@ def friendly(handler: F) -> F:
     """Decorator of every handler: whatever it raises reaches the visitor as one sentence in their language, and the log in full."""
     import gradio as gr
 
+    def told(error: Exception, values: tuple[Any, ...]) -> "gr.Error":
+        return as_toast(error, language_of(next((value for value in values if isinstance(value, gr.Request)), None)))
+
     @functools.wraps(handler)
     def call(*args, **kwargs):
         try:
             return handler(*args, **kwargs)
         except Exception as error:
-            request = next((arg for arg in (*args, *kwargs.values()) if isinstance(arg, gr.Request)), None)
-            raise as_toast(error, language_of(request)) from None
+            raise told(error, (*args, *kwargs.values())) from None
 
-    return call
+    @functools.wraps(handler)
+    def stream(*args, **kwargs):  # one that yields raises while it is read; closing it closes the handler
+        try:
+            yield from handler(*args, **kwargs)
+        except Exception as error:
+            raise told(error, (*args, *kwargs.values())) from None
+
+    return stream if inspect.isgeneratorfunction(inspect.unwrap(handler)) else call
 
 
 def guard(blocks: "gr.Blocks") -> None:

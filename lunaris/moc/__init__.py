@@ -2,7 +2,7 @@
 
 from lunaris.core import lazy
 
-TITLE = {"en": "Collaborative Experts", "pt-BR": "Especialistas em Colaboração"}
+TITLE = {"en": "Experts", "pt-BR": "Especialistas"}
 CHECKPOINT = "moc-pt"  # what the tab opens with
 
 lazy.export(

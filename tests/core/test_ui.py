@@ -163,6 +163,31 @@ def test_a_friendly_handler_keeps_its_name_signature_and_docstring():
     assert wrapped("a") == "a"
 
 
+def test_a_friendly_handler_that_yields_is_told_of_while_it_is_read_and_can_be_closed():
+    """The decorator used to guard only the call: what a stream raised after its first piece reached the visitor as a traceback."""
+    closed = []
+
+    @ui.friendly
+    def moc_write(n: int):
+        try:
+            yield 1
+            if n < 2:
+                raise ConfigError("n must be at least 2, got 1; try 2")
+            yield 2
+        finally:
+            closed.append(n)
+
+    assert inspect.isgeneratorfunction(inspect.unwrap(moc_write)) and moc_write.__name__ == "moc_write"
+    assert list(moc_write(2)) == [1, 2]
+    pieces = moc_write(1)
+    assert next(pieces) == 1
+    with pytest.raises(gr.Error, match="n must be at least 2, got 1; try 2"):
+        next(pieces)
+    left = moc_write(3)
+    next(left), left.close()
+    assert closed == [2, 1, 3]
+
+
 @pytest.mark.parametrize(("language", "text"), [("en", "n must be a whole number"), ("pt-BR", "n deve ser um número inteiro")])
 def test_a_friendly_handler_answers_in_the_visitors_language_without_a_traceback(language, text):
     @ui.friendly

@@ -6,8 +6,10 @@ from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from lunaris import FAMILIES
 from lunaris.core.config import ConfigError, option
 from lunaris.pixel.demo import common
+from lunaris.pixel.demo.texts import FAMILY
 from lunaris.pixel.request import PixelRequest
 
 
@@ -72,9 +74,14 @@ NUMBERS = tuple(f.name for f in fields(Order) if f.type in (int, float))
 
 
 def from_link(query: str) -> Order | None:
-    """The order in a page's query string, None when there is none; parameters of others are left alone. Raises `ConfigError`."""
-    known = {f.name for f in fields(Order)}
-    given = {name: value for name, value in parse_qsl(query[:4000].lstrip("?"), keep_blank_values=True) if name in known}
+    """The order in a page's query string, None when there is none; parameters of others are left alone. Raises `ConfigError`.
+
+    A link for another family's tab has that family's name as a parameter: its seed is none of ours.
+    """
+    known, given = {f.name for f in fields(Order)}, dict(parse_qsl(query[:4000].lstrip("?"), keep_blank_values=True))
+    if given.keys() & set(FAMILIES) - {FAMILY}:
+        return None
+    given = {name: value for name, value in given.items() if name in known}
     return Order.from_dict({name: _number(value) if name in NUMBERS else value for name, value in given.items()}) if given else None
 
 

@@ -1,0 +1,58 @@
+"""The ministers' story: how a council of experts decides on a word, for a newcomer, in five sentences (MC-12)."""
+
+import gradio as gr
+
+from lunaris.core import ui
+from lunaris.moc.config import MoCModelConfig
+from lunaris.moc.demo import common
+from lunaris.moc.demo.common import Page
+from lunaris.moc.demo.texts import TEXTS
+
+STEPS = ("proposals", "meeting", "vote", "confer", "answer")
+MINISTERS = tuple(
+    (50 + 34 * x, 50 + 34 * y) for x, y in ((0, -1), (0.71, -0.71), (1, 0), (0.71, 0.71), (0, 1), (-0.71, 0.71), (-1, 0), (-0.71, -0.71))
+)
+CHOSEN = (1, 4)
+
+
+def picture(step: str) -> str:
+    """One step of the council as a small drawing: eight ministers around a table, two of them chosen."""
+    parts = []
+    if step == "meeting":
+        parts += [_line(a, b) for i, a in enumerate(MINISTERS) for b in MINISTERS[i + 1 :]]
+    if step == "confer":
+        parts.append(_line(*(MINISTERS[i] for i in CHOSEN), width=3))
+    if step == "answer":
+        parts += [_line(MINISTERS[i], (50, 50), width=3) for i in CHOSEN] + ['<circle class="word" cx="50" cy="50" r="11"/>']
+    for i, (x, y) in enumerate(MINISTERS):
+        chosen = i in CHOSEN and step in ("vote", "confer", "answer")
+        parts.append(f'<circle class="{"chosen" if chosen else "minister"}" cx="{x:.0f}" cy="{y:.0f}" r="9"/>')
+        if step == "proposals":
+            parts.append(f'<path class="paper" d="M{x - 4:.0f} {y - 2:.0f}h8M{x - 4:.0f} {y + 2:.0f}h5"/>')
+        if step == "vote" and chosen:
+            parts.append(f'<path class="tick" d="M{x - 4:.0f} {y:.0f}l3 4l5 -7"/>')
+    return f'<svg viewBox="0 0 100 100" aria-hidden="true">{"".join(parts)}</svg>'
+
+
+def _line(a: tuple[float, float], b: tuple[float, float], width: float = 1) -> str:
+    return f'<line x1="{a[0]:.0f}" y1="{a[1]:.0f}" x2="{b[0]:.0f}" y2="{b[1]:.0f}" stroke-width="{width}"/>'
+
+
+def markup(settings: MoCModelConfig | None) -> str:
+    """The five sentences, each with its drawing; the council's sizes are those of the model in use, where they are known."""
+    sizes = {"k": settings.top_k, "n": settings.n_experts} if settings and settings.ffn != "dense" else {"k": "k", "n": "n"}
+    steps = "".join(f"<li>{picture(step)}<p>{TEXTS.html(f'story_{step}', **sizes)}</p></li>" for step in STEPS)
+    return f'<ol class="moc-story">{steps}</ol>'
+
+
+def build(page: Page) -> None:
+    with gr.Accordion(TEXTS("story"), open=True, elem_id="moc-story"):
+        told = ui.raw(markup(common.settings_of(common.default_ref())))
+        link = gr.Button(TEXTS("to_compare"), size="sm", elem_id="moc-to-compare")
+    quiet = {"api_visibility": "private", "show_progress": "hidden"}
+    page.active.change(ui.friendly(_again), page.active, told, preprocess=False, **quiet)
+    link.click(lambda: gr.Tabs(selected="compare"), None, page.tabs, **quiet)
+
+
+def _again(ref: str, request: gr.Request) -> str:
+    return markup(common.settings_of(ref, request))
