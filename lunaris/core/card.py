@@ -173,3 +173,10 @@ def card_for(text: str, repo_id: str, family: str | None) -> str:
     if tags != front["tags"]:
         text = join_card(front | {"tags": tags}, body)
     return text.replace(REPO, repo_id)
+
+
+def for_page(card: str) -> str:
+    """A card's text for the page: without front matter, and without pictures, which the visitor's browser would fetch from elsewhere."""
+    body = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
+    body = re.sub(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])", r"\1", body)  # ![alt](address) and ![alt][name]
+    return re.sub(r"<[^>]*>", "", body).strip()

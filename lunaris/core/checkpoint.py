@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import hashlib
 import json
+import math
 import os
 import secrets
 import shutil
@@ -337,3 +338,10 @@ def _named(what: str, names: list[str], limit: int = 3) -> str:
 
 def _no_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
+
+
+def count_parameters(weights: Path) -> int:
+    """How many numbers a safetensors file holds, by its header."""
+    with weights.open("rb") as file:
+        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
+    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")

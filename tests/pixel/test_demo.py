@@ -13,6 +13,7 @@ from PIL import Image
 
 from lunaris import pixel
 from lunaris.core import hub, images, models, ui
+from lunaris.core.card import for_page
 from lunaris.core.config import ConfigError
 from lunaris.pixel import demo, sprites
 from lunaris.pixel.demo import words
@@ -206,7 +207,7 @@ def test_a_checkpoint_is_described_from_its_files(uploads, own_model, cache):
 def test_a_card_brings_no_pictures_no_markup_and_no_front_matter():
     """A visitor's browser fetches nothing that a stranger's card names."""
     card = "---\nlicense: mit\n---\n# Name\n![a](https://x.example/a.png) ![b][1]\n<img src='https://x.example/c.png'> <script>x</script>\n[link](https://y.example)\n"
-    text = demo.card_markdown(card)
+    text = for_page(card)
     assert text.startswith("# Name")
     assert "x.example" not in text
     assert "license" not in text

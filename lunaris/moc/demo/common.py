@@ -2,7 +2,6 @@
 
 import functools
 import html
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -38,16 +37,8 @@ class Page:
 # --- models ----------------------------------------------------------------------------------------------------------------------
 
 
-def default_ref() -> str:
-    """What the tab opens with: LUNARIS_MODEL (a Space's variable) unless it lies here and is another family's, else the bundled one."""
-    ref = os.environ.get("LUNARIS_MODEL", "").strip()
-    folder = hub.bundled().get(ref) or (Path(ref) if ref and (Path(ref) / "config.json").is_file() else None)
-    return CHECKPOINT if not ref or (folder and hub.load_config(folder).get("family") != FAMILY) else ref
-
-
-def bundled_refs() -> list[str]:
-    """The names of the bundled checkpoints of this family."""
-    return [name for name, folder in hub.bundled().items() if hub.load_config(folder).get("family") == FAMILY]
+default_ref = functools.partial(models.default_ref, FAMILY, CHECKPOINT)
+bundled_refs = functools.partial(models.bundled_refs, FAMILY)
 
 
 def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) -> models.Loaded:

@@ -10,7 +10,7 @@ import os
 import gradio as gr
 
 from lunaris.pixel.demo import about, create, explore, morph, retrain, studio
-from lunaris.pixel.demo.about import about_html, card_markdown, pixel_load
+from lunaris.pixel.demo.about import about_html, pixel_load
 from lunaris.pixel.demo.again import pixel_replay
 from lunaris.pixel.demo.common import Page, default_ref, model_for
 from lunaris.pixel.demo.create import pixel_generate
@@ -31,7 +31,6 @@ __all__ = [
     "TEXTS",
     "about_html",
     "build_demo",
-    "card_markdown",
     "model_for",
     "pixel_generate",
     "pixel_interpolate",

@@ -1,10 +1,7 @@
 """Model: which checkpoint is in use, what it can and cannot do, and how to load another one (PX-22)."""
 
 import html
-import json
 import logging
-import math
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -12,6 +9,8 @@ from typing import Any
 import gradio as gr
 
 from lunaris.core import hub, ui
+from lunaris.core.card import for_page
+from lunaris.core.checkpoint import count_parameters
 from lunaris.pixel.demo.common import Page, bundled_refs, chip, default_ref, folder_of, model_for
 from lunaris.pixel.demo.texts import TEXTS
 
@@ -50,13 +49,6 @@ def describe(ref: str, folder: Path) -> dict[str, Any]:
     }
 
 
-def count_parameters(weights: Path) -> int:
-    """How many numbers a safetensors file holds, by its header."""
-    with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
-
-
 def about_html(about: Mapping[str, Any]) -> str:
     """`describe` as a table and the limits (PX-22), in both languages."""
     side = int(about["side"])
@@ -75,13 +67,6 @@ def about_html(about: Mapping[str, Any]) -> str:
     limits = "".join(f"<li>{TEXTS.html(f'limit_{name}', side=side)}</li>" for name in ("size", "words", "mix", "train"))
     title = f'<h3 class="lunaris-title">{TEXTS.html("limits")}</h3>'
     return f'<dl class="lunaris-facts">{facts}</dl>{title}<ul class="lunaris-limits">{limits}</ul>'
-
-
-def card_markdown(card: str) -> str:
-    """A card's text for the page: without front matter, and without pictures, which the visitor's browser would fetch from elsewhere."""
-    body = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
-    body = re.sub(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])", r"\1", body)  # ![alt](address) and ![alt][name]
-    return re.sub(r"<[^>]*>", "", body).strip()
 
 
 # --- the view --------------------------------------------------------------------------------------------------------------------
@@ -150,4 +135,4 @@ def in_words(about: dict[str, Any] | None) -> tuple[str, str]:
     """A description and the card for the page; without one, how to get it."""
     if about is None:
         return f'<p class="lunaris-hint">{TEXTS.html("later")}</p>', ""
-    return about_html(about), card_markdown(about["card"])
+    return about_html(about), for_page(about["card"])

@@ -3,7 +3,6 @@
 import functools
 import html
 import math
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
@@ -59,14 +58,8 @@ def _arrive(way: list[str], path: str | None) -> tuple[Any, ...]:
 # --- models ----------------------------------------------------------------------------------------------------------------------
 
 
-def default_ref() -> str:
-    """What the tab opens with: LUNARIS_MODEL (a Space's variable), else the bundled checkpoint."""
-    return os.environ.get("LUNARIS_MODEL", "").strip() or CHECKPOINT
-
-
-def bundled_refs() -> list[str]:
-    """The names of the bundled checkpoints of this family."""
-    return [name for name, folder in hub.bundled().items() if hub.load_config(folder).get("family") == FAMILY]
+default_ref = functools.partial(models.default_ref, FAMILY, CHECKPOINT)
+bundled_refs = functools.partial(models.bundled_refs, FAMILY)
 
 
 def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False, folders: bool = True) -> models.Loaded:
