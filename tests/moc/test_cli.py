@@ -1,11 +1,14 @@
 """`python -m lunaris moc …`: prepare, train with the spec's own file, evaluate, generate as a stream; mistakes are one line and exit 2."""
 
 import json
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
+import lunaris
 from lunaris.cli import main
 from lunaris.moc import generate, load
 
@@ -116,7 +119,8 @@ def test_the_text_comes_piece_by_piece(folder):
         "cli.main(['moc', 'generate', '--model', './model', '--max-new-tokens', '20', '--temperature', '1'])\n"
         "assert pieces.count(None) > 3, pieces"
     )
-    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, timeout=120)
+    environment = os.environ | {"PYTHONPATH": str(Path(lunaris.__file__).parents[1])}
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, env=environment, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr[-500:]
 
 
