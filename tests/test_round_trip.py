@@ -126,11 +126,3 @@ def test_moc_notebook_tab_and_space_give_the_same_text(published_moc, tmp_path, 
     with running_space(bundle, **local_hub.env | cache) as url:
         text, report = App(url, None, tmp_path / "app.log").call_named("moc_generate", **WRITING)
         assert (text, report["model"]) == (expected, ref)
-
-
-def test_moc_space_that_carries_the_checkpoint_needs_no_hub(published_moc, tmp_path):
-    """The same checkpoint inside the bundle: started alone, with the Hub out of reach, it writes the same text."""
-    bundle = space.build("moc", tmp_path / "space", ref=str(published_moc["folder"]))
-    with running_space(bundle, HF_HUB_OFFLINE="1") as url:
-        text, _ = App(url, None, tmp_path / "app.log").call_named("moc_generate", **WRITING)
-    assert text == moc.generate(moc.load(published_moc["folder"]), **WRITING)
