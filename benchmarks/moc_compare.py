@@ -13,7 +13,7 @@ import argparse
 import json
 import statistics
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,7 @@ from lunaris.moc.compare import FOLDER, CompareConfig, Difference, Study, compar
 
 ROOT = Path(__file__).parent.parent
 COMPARISON = ROOT / "lunaris/moc/comparison.json"
+SPARSE = "sparse mixture"
 HIGH_RATE = 3e-3  # at which two seeds of the prototype were 0.20 nats apart
 
 # Each cure taken out alone: what differs in the model, and what `trial` takes out. "all out" is the prototype's layer.
@@ -40,17 +41,26 @@ CURES: dict[str, tuple[dict[str, Any], str]] = {
 }
 
 # Changes within MoC's idea that may make it learn better, each with its reason.
+LOOK_AT_ALL = {"cross_all": True}
 IDEAS: dict[str, tuple[dict[str, Any], str]] = {
-    "as it is": ({}, ""),
+    "plain": ({}, ""),
     "no diversity loss": ({"diversity_weight": 0.0}, "the loss pushes the peer attention towards even weights: towards saying nothing"),
     "a tenth of the balance loss": ({"aux_loss_weight": 0.001}, "all experts get a gradient anyway, so evenness can cost less freedom"),
     "a tenth of the meeting's gradient": ({"meeting_gradient": 0.1}, "experts learn to answer, not to be heard"),
-    "the chosen look at all": ({"cross_all": True}, "what the six others found is paid for already"),
+    "look at all": (LOOK_AT_ALL, "what the six experts that were not chosen found is paid for already"),
     "consensus": ({"consensus": True}, "every expert adds a little, and every probability gets a gradient"),
     "refine": ({"refine": True}, "collaboration inside the expert: a product with its hidden units, not only a sum after it"),
     "consensus, twice the rank": ({"consensus": True, "rank": -2}, "a wider channel between the experts"),
     "consensus and refine, no diversity loss": ({"consensus": True, "refine": True, "diversity_weight": 0.0}, "the three together"),
+    "look at all, no diversity loss": (LOOK_AT_ALL | {"diversity_weight": 0.0}, "over eight experts the loss has more to forbid"),
+    "look at all, twice the rank": (LOOK_AT_ALL | {"rank": -2}, "a wider channel between the experts"),
+    "look at all, four times the rank": (LOOK_AT_ALL | {"rank": -4}, "wider still"),
+    "look at all, consensus": (LOOK_AT_ALL | {"consensus": True}, "the chosen take what they need, and all add a little"),
+    "look at all, refine": (LOOK_AT_ALL | {"refine": True}, "the best two of the single changes"),
+    "look at all, twice the rank, no diversity loss": (LOOK_AT_ALL | {"rank": -2, "diversity_weight": 0.0}, "what each of them gained"),
 }
+PLAIN: dict[str, Any] = {}  # the layer before any idea
+FINALISTS = 5  # ideas that go on to further seeds after the first: successive halving (Jamieson & Talwalkar 2016)
 
 
 # --- the comparison ----------------------------------------------------------------------------------------------------------------
@@ -147,11 +157,10 @@ def draw(found: Mapping[str, Any], path: str) -> None:
 
 
 def side_study(
-    config: CompareConfig, folder: str | Path, asked: Mapping[str, tuple[Any, str, float]], n: int, say: Callable
+    config: CompareConfig, folder: str | Path, asked: Mapping[str, tuple[Any, str, float]], seeds: Sequence[int], say: Callable
 ) -> list[dict] | None:
-    """One line for each of `asked` (name -> model, what is taken out, learning rate) over seeds 1 … n; None when the time was up."""
+    """One line for each of `asked` (name -> model, what is taken out, learning rate) over `seeds`; None when the time was up."""
     study = Study(config, folder, say=say)
-    seeds = range(1, n + 1)
     runs = {
         (name, seed): study.trial(model, rate=rate, seed=seed, without=without)
         for seed in seeds
@@ -185,41 +194,60 @@ def _mean(values: Any) -> float | None:
 
 
 def side_table(lines: list[dict], against: str = "") -> str:
-    """The lines as Markdown; `against` a name: the difference to it, pair by pair."""
+    """The lines as Markdown; `against` a name: the difference to it, pair by pair of equal seeds."""
     columns = ("learning rate", "grad norm, median", "grad norm, largest", *FIGURES)
-    told = [f"| | nats per token ± sd | {f'minus {against} ± 95 % | ' if against else ''}{' | '.join(columns)} |"]
-    told.append("|---" * (len(columns) + (3 if against else 2)) + "|")
+    told = [f"| | seeds | nats per token ± sd | {f'minus {against} ± 95 % | ' if against else ''}{' | '.join(columns)} |"]
+    told.append("|---" * (len(columns) + (4 if against else 3)) + "|")
     base = next((line["losses"] for line in lines if line["name"] == against), None)
     for line in lines:
-        losses = line["losses"]
+        losses, n = line["losses"], len(line["losses"])
         whole = None not in losses
-        value = (
-            f"{statistics.mean(losses):.4f} ± {statistics.stdev(losses):.4f}" if whole else f"{line['diverged']} of {len(losses)} diverged"
-        )
+        value = f"{statistics.mean(losses):.4f}" + (f" ± {statistics.stdev(losses):.4f}" if n > 1 else "") if whole else ""
+        failed = f"{line['diverged']} of {n} diverged"
         cells = ["" if line[column] is None else f"{line[column]:.3g}" for column in columns]
         if against:
-            gap = Difference.of(losses, base) if whole and None not in base and line["name"] != against else None
-            cells.insert(0, "" if gap is None else f"{gap.mean:+.4f} ± {gap.half:.4f}")
-        told.append(f"| {line['name']} | {value} | {' | '.join(cells)} |")
+            pairs = [(a, b) for a, b in zip(losses, base, strict=False) if a is not None and b is not None]
+            cells.insert(0, "" if line["name"] == against or not pairs else _gap(*zip(*pairs, strict=True)))
+        told.append(f"| {line['name']} | {n} | {value or failed} | {' | '.join(cells)} |")
     return "\n".join(told)
+
+
+def _gap(ours: Sequence[float], theirs: Sequence[float]) -> str:
+    if len(ours) == 1:
+        return f"{ours[0] - theirs[0]:+.4f}"
+    gap = Difference.of(ours, theirs)
+    return f"{gap.mean:+.4f} ± {gap.half:.4f}"
 
 
 def variance(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
     """MoC with each cure taken out alone, at the learning rate at which its prototype was unstable."""
     moc = variants(config)["moc"].model
-    return side_study(config, folder, {name: (moc.replace(**changes), out, HIGH_RATE) for name, (changes, out) in CURES.items()}, n, say)
+    return side_study(
+        config, folder, {name: (moc.replace(**changes), out, HIGH_RATE) for name, (changes, out) in CURES.items()}, range(1, n + 1), say
+    )
 
 
 def explore(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
-    """The ideas, as wide as the sparse mixture's active parameters allow, all at the middle learning rate of the grid."""
+    """The ideas, as wide as the sparse mixture's active parameters allow, all at the middle learning rate of the grid: all on seed 1, the
+    `FINALISTS` that were best there on n seeds. The first line is the sparse mixture, the others go from the best to the worst."""
     all_variants = variants(config)
-    sparse, moc = all_variants["top_k"].model, all_variants["moc"].model
+    sparse, moc = all_variants["top_k"].model, all_variants["moc"].model.replace(**PLAIN)
     rate = config.learning_rates[len(config.learning_rates) // 2]
-    asked = {"sparse mixture": (sparse, "", rate)}
+    asked = {SPARSE: (sparse, "", rate)}
     for name, (changes, _) in IDEAS.items():
         changes = {key: -value * moc.summary_rank if key == "rank" else value for key, value in changes.items()}
         asked[name] = (fitted(moc.replace(**changes), sparse), "", rate)
-    return side_study(config, folder, asked, n, say)
+    first = side_study(config, folder, asked, [1], say)
+    if first is None:
+        return None
+    order = sorted((line for line in first[1:] if None not in line["losses"]), key=lambda line: line["losses"])
+    again = [SPARSE, "plain", *(line["name"] for line in order[:FINALISTS] if line["name"] != "plain")]
+    more = side_study(config, folder, {name: asked[name] for name in again}, range(1, n + 1), say)
+    if more is None:
+        return None
+    lines = {line["name"]: line for line in [*first, *more]}
+    sparse_line = lines.pop(SPARSE)
+    return [sparse_line, *sorted(lines.values(), key=lambda line: (None in line["losses"], -len(line["losses"]), _mean(line["losses"])))]
 
 
 # --- command line ---------------------------------------------------------------------------------------------------------------------
@@ -261,9 +289,13 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
         if args.json:
             print(json.dumps({"claims": [], "lines": lines}))
             return
-        title = f"the spread over {n} seeds at learning rate {HIGH_RATE:g}" if args.variance else f"changes of the layer ({n} seeds)"
+        title = (
+            f"the spread over {n} seeds at learning rate {HIGH_RATE:g}"
+            if args.variance
+            else f"changes of the layer (seed 1; {n} seeds for the best)"
+        )
         reasons = "" if args.variance else "\n\n" + "\n".join(f"- {name}: {why}." for name, (_, why) in IDEAS.items() if why)
-        told = side_table(lines, "" if args.variance else "sparse mixture") + reasons
+        told = side_table(lines, "" if args.variance else SPARSE) + reasons
         results.publish(f"moc_compare{study.replace('--', '_')}", f"LunarisCodex-MoC: {title}", command, [], keep=keep, more=told)
         return
     found = compare(config, folder, say=say, command=command)

@@ -13,7 +13,8 @@ exact       pixels whose colour the training sprites have
 nearest     distance to the nearest training sprite (premultiplied RGBA, Euclidean), median, and the share of copies (under 0.5)
 kind and colour are told by the classifiers of pixel_prompts.py, which know nothing of the model
 
---sheet writes 64 numbered sprites a page without captions, and the key apart, so that a person can name them blind.
+--sheet writes 64 numbered sprites a page without captions, and the key apart, so that a person can name them blind; the pages PAGE-data.png
+have the data's own sprites of the same captions, which are not ours to publish: what can be named of them is the most that can be asked.
 """
 
 import argparse
@@ -293,10 +294,18 @@ def sheet_prompts(sources: Sequence[Source], is_seen: Callable[[str], bool]) -> 
     return pages | {"real": captions[:64], "known": [trained[i] for i in rng.permutation(len(trained))[:64]]}
 
 
-def write_sheets(folder: Path, systems: Sequence[System], pages: dict[str, list[str]]) -> None:
-    """PAGE-MODE.png with numbered sprites, and key.json with what was asked for."""
+def write_sheets(folder: Path, systems: Sequence[System], pages: dict[str, list[str]], sources: Sequence[Source]) -> None:
+    """PAGE-MODE.png with numbered sprites, PAGE-data.png with those of the data, and key.json with what was asked for."""
     folder.mkdir(parents=True, exist_ok=True)
+    drawn = {
+        caption: image
+        for source in sources
+        for part in (source.train, source.held)
+        for caption, image in zip(part.captions, part.images, strict=True)
+    }
     for page, captions in pages.items():
+        if drawn.keys() >= set(captions):
+            numbered(np.stack([drawn[caption] for caption in captions])).save(folder / f"{page}-data.png")
         for system in systems:
             images = from_model(system.draw(captions, 0))
             numbered(images).save(folder / f"{page}-{system.name.split()[-1].strip('()')}.png")
@@ -373,7 +382,7 @@ def main() -> None:
         return model.words.keys() >= count_words((understood(model, caption),)).keys()
 
     if args.sheet:
-        write_sheets(Path(args.sheet), ours, sheet_prompts(sources, is_seen))
+        write_sheets(Path(args.sheet), ours, sheet_prompts(sources, is_seen), sources)
         return
     plain = [model_system(pixel.load(args.plain), "instant", PLAIN)] if args.plain else []
     claims = prompt_claims([ours[0], picked, *ours[1:], *plain], side, seeds, prompts, 150 if args.quick else 1200)

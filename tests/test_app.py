@@ -59,7 +59,7 @@ def test_it_is_ready_within_ten_seconds_loads_its_model_and_stops_promptly(tmp_p
     """HB-01. Counted in processor time, so that a busy machine does not decide; stopped while a visitor is connected."""
     with running_app(tmp_path / "log") as app:
         spent = psutil.Process(app.process.pid).cpu_times()
-        assert spent.user + spent.system < 12  # the first model may be on its way already
+        assert spent.user + spent.system < 12  # importing Gradio is most of it; a model that is being loaded would come on top
         health = httpx.get(f"{app.url}/healthz").json()
         assert (health["status"], health["version"]) == ("ok", lunaris.__version__)
         assert set(health["families"]) == set(lunaris.FAMILIES)
@@ -70,7 +70,7 @@ def test_it_is_ready_within_ten_seconds_loads_its_model_and_stops_promptly(tmp_p
         with httpx.stream("GET", f"{app.url}/gradio_api/heartbeat/someone", timeout=30) as heartbeat:
             assert "ALIVE" in next(heartbeat.iter_text())
             app.process.send_signal(signal.SIGTERM)
-            app.process.wait(20)  # another family's model may be on its way: an import is not broken off
+            app.process.wait(10)
     log = app.log.read_text()
     assert f"Lunaris is ready: {app.url}\n" in log
     assert "Traceback" not in log

@@ -49,7 +49,7 @@ class Muon(torch.optim.Optimizer):
     ):
         self._shapes = dict(matrices)
         plain = adamw(others, lr=lr, betas=betas, weight_decay=weight_decay)
-        groups = [{"params": list(matrices), "weight_decay": weight_decay, "muon": True}, *plain.param_groups]
+        groups = [{"params": list(matrices), "weight_decay": weight_decay}, *plain.param_groups]
         super().__init__(groups, dict(lr=lr))
         self._plain = plain
         self._plain.param_groups = self.param_groups[1:]  # the same dictionaries: one learning rate, one state

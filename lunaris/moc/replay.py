@@ -6,7 +6,6 @@ from lunaris.core import hub, provenance
 from lunaris.core.provenance import Verdict
 from lunaris.moc.checkpoint import load
 from lunaris.moc.generate import Written, generate_request
-from lunaris.moc.model import MoCForCausalLM
 from lunaris.moc.request import MoCRequest
 
 CALL = "generate"
@@ -40,11 +39,6 @@ def check(file: bytes | str | Path, ref: str = "") -> Verdict:
     if differs and not notes and record["weights"] == weights:
         notes = ["all else is as it was: the file was changed, or another processor sums in another order"]
     return Verdict("different" if differs else "identical", differs + notes)
-
-
-def record(request: MoCRequest, model: MoCForCausalLM, *, ref: str | Path, weights: str) -> dict:
-    """The record of an order, for `save_result`."""
-    return provenance.record("moc", CALL, request.to_dict(), model=ref, weights=weights, device=str(model.device))
 
 
 def _difference(shown: str, again: Written) -> list[str]:

@@ -5,10 +5,12 @@
 main is the cross-entropy in nats per token; perplexity comes from it alone. The loop itself is `core.training.fit`.
 """
 
+import contextlib
 import difflib
 import importlib.util
 import logging
 import math
+import os
 import shlex
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +19,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
+import torch.distributed as dist
 from filelock import FileLock
 from torch import Tensor
 
@@ -109,6 +112,12 @@ def load_spec(path: str | Path) -> tuple[MoCModelConfig, MoCTrainConfig, str, st
     missing has its default; data_dir and out_dir are then empty. With a wandb_project the run is logged to wandb where that is
     installed; metrics.jsonl is written always. Raises `ConfigError` for an unknown key, naming the nearest, FileNotFoundError.
     """
+    model, table, source, out = _spec_tables(path)
+    return MoCModelConfig.from_dict(model), MoCTrainConfig.from_dict(table), source, out
+
+
+def _spec_tables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any], str, str]:
+    """What `load_spec` reads, under Lunaris' names: only the keys that the file gives, checked with the defaults of the others."""
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold keys such as model: and learning_rate:, got {str(data)[:60]!r}; see config_moc.yaml")
@@ -119,7 +128,8 @@ def load_spec(path: str | Path) -> tuple[MoCModelConfig, MoCTrainConfig, str, st
             near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
             raise ConfigError(f"unknown key '{key}' in {path}; " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"))
     folders = [_text(data, name) for name in ("data_dir", "out_dir")]
-    model = MoCModelConfig.from_dict(data.get("model") or {}, prefix="model.")
+    model = data.get("model") or {}
+    MoCModelConfig.from_dict(model, prefix="model.")
     table = {SPEC_NAMES.get(key, key): value for key, value in data.items() if key not in ("model", "data_dir", "out_dir")}
     if not table.get("run_name", ""):
         table.pop("run_name", None)  # the spec's file may leave it empty, which YAML reads as null
@@ -131,13 +141,13 @@ def load_spec(path: str | Path) -> tuple[MoCModelConfig, MoCTrainConfig, str, st
             log.warning("wandb is not installed: logging to metrics.jsonl, and to trackio where that is; pip install wandb to have it")
     table |= _global_batch(table)
     try:
-        train_config = MoCTrainConfig.from_dict(table)
+        MoCTrainConfig.from_dict(table)
     except ConfigError as error:
         text = str(error)
         for theirs, ours in SPEC_NAMES.items():  # the person who wrote the file knows the spec's word
             text = f"{theirs}{text.removeprefix(ours)}" if text.startswith(f"{ours} ") else text
         raise ConfigError(text) from None
-    return model, train_config, folders[0], folders[1]
+    return dict(model), table, folders[0], folders[1]
 
 
 def load_run(path: str | Path) -> tuple[dict[str, dict[str, Any]], str, str]:
@@ -146,8 +156,8 @@ def load_run(path: str | Path) -> tuple[dict[str, dict[str, Any]], str, str]:
     data = read_yaml(path)
     if isinstance(data, dict) and ("training" in data or not data.keys() - {"model"}):
         return load_yaml(path, {"model": MoCModelConfig, "training": MoCTrainConfig}), "", ""
-    model, train_config, source, out = load_spec(path)
-    return {"model": model.to_dict(), "training": train_config.to_dict()}, source, out
+    model, table, source, out = _spec_tables(path)
+    return {"model": model, "training": table}, source, out
 
 
 def _text(data: Mapping[str, Any], name: str) -> str:
@@ -158,7 +168,9 @@ def _text(data: Mapping[str, Any], name: str) -> str:
 
 
 def _global_batch(table: Mapping[str, Any]) -> dict[str, Any]:
-    """The batch of a step from the spec's micro-batch; wrong types are left for the config to refuse."""
+    """The batch of a step from the spec's micro-batch, where the file has either; wrong types are left for the config to refuse."""
+    if not table.keys() & {"batch_size", "accumulation_steps"}:
+        return {}
     micro, times = table.get("batch_size", 16), table.get("accumulation_steps", 4)
     if any(isinstance(number, bool) or not isinstance(number, int) or number < 1 for number in (micro, times)):
         return {}
@@ -380,8 +392,7 @@ def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, sourc
     if (Path(source) / META).is_file():
         return open_prepared(source, tokenizer=own)
     folder = out / ".data"  # hidden: training texts never travel with a checkpoint
-    out.mkdir(parents=True, exist_ok=True)
-    with FileLock(out / ".data.lock"):
+    with _one_at_a_time(out):
         if not (folder / META).is_file():
             size = min(config.vocab_size, 65_535)
             prepare(source, folder, vocab_size=size, tokenizer=own, n_stories=train_config.stories, seed=train_config.seed)
@@ -396,6 +407,14 @@ def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, sourc
     if parts != before:
         raise ValueError(f"{folder} was prepared from {told!r}, not from {str(source)!r}; give that --source, or another --out")
     return data
+
+
+def _one_at_a_time(out: Path) -> contextlib.AbstractContextManager:
+    """A lock in `out` where several processes train together; one alone makes no folder before it knows that its source is sound."""
+    if not (dist.is_available() and dist.is_initialized()) and int(os.environ.get("WORLD_SIZE", "1")) == 1:
+        return contextlib.nullcontext()
+    out.mkdir(parents=True, exist_ok=True)
+    return FileLock(out / ".data.lock")
 
 
 def figures(score: Score) -> dict[str, float]:

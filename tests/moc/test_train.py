@@ -23,7 +23,7 @@ from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import END, Batches, load_source, prepare, tokenizer_hash
 from lunaris.moc.generate import generate
-from lunaris.moc.train import CollapseAlarm, MoCTrainConfig, TrainConfig, command_line, figures, load_spec, make_loss, train
+from lunaris.moc.train import CollapseAlarm, MoCTrainConfig, TrainConfig, command_line, figures, load_run, load_spec, make_loss, train
 
 torch.set_num_threads(1)
 MODEL = MoCModelConfig.tiny().replace(d_model=32, vocab_size=320, expert_hidden=32, max_seq_len=64)
@@ -79,6 +79,15 @@ def test_what_the_spec_leaves_open_may_be_given_flat(spec):
     assert (run.warmup_steps, run.seed, run.tracker, run.seq_len) == (5, 3, "none", 512)
     model, run, data_dir, out_dir = load_spec(spec("model:\n  top_k: 3\nbatch_size: 2\n"))
     assert model.top_k == 3 and run.batch_size == 8 and (data_dir, out_dir) == ("", "") and run.project == "lunaris"
+
+
+def test_a_preset_fills_what_the_specs_file_leaves_open(spec):
+    """`--preset tiny` beside the spec's file was overruled by defaults that the file never gave: every one of them counted as given."""
+    tables, data_dir, out_dir = load_run(spec("model:\n  top_k: 3\nlearning_rate: 1e-3\ndata_dir: d\n"))
+    assert tables == {"model": {"top_k": 3}, "training": {"learning_rate": 1e-3}} and (data_dir, out_dir) == ("d", "")
+    tables, *_ = load_run(spec())
+    assert MoCModelConfig.from_dict(tables["model"]) == MoCModelConfig.full()
+    assert MoCTrainConfig.from_dict(tables["training"]) == load_spec(spec())[1]
 
 
 @pytest.mark.parametrize(
@@ -302,6 +311,13 @@ def test_an_untied_head_and_half_precision_survive_saving(tokenizer, tmp_path):
     with torch.no_grad():
         torch.testing.assert_close(again(ids).logits, model(ids).logits, atol=2e-3, rtol=1e-2)
         assert AutoModelForCausalLM.from_pretrained(folder).dtype == torch.float16
+
+
+def test_a_source_that_is_not_there_leaves_no_folder(tmp_path):
+    """A typo in --source left an empty folder with a lock file where the checkpoint would have been."""
+    with pytest.raises(FileNotFoundError):
+        run_training(tmp_path / "m", source=str(tmp_path / "nowhere"))
+    assert not (tmp_path / "m").exists()
 
 
 def test_killed_and_resumed_equals_never_killed(trained, tmp_path):
