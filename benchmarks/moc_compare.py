@@ -23,6 +23,7 @@ import results
 
 from lunaris.core.config import ConfigError, OneLineParser, add_flags, as_flags, given_flags
 from lunaris.moc.compare import FOLDER, CompareConfig, Difference, Study, compare, fitted, variants
+from lunaris.moc.config import MoCModelConfig
 
 ROOT = Path(__file__).parent.parent
 COMPARISON = ROOT / "lunaris/moc/comparison.json"
@@ -227,9 +228,8 @@ def variance(config: CompareConfig, folder: str | Path, n: int, say: Callable) -
     )
 
 
-def explore(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
-    """The ideas, as wide as the sparse mixture's active parameters allow, all at the middle learning rate of the grid: all on seed 1, the
-    `FINALISTS` that were best there on n seeds. The first line is the sparse mixture, the others go from the best to the worst."""
+def idea_models(config: CompareConfig) -> dict[str, tuple[MoCModelConfig, str, float]]:
+    """The sparse mixture, and each idea's layer as wide as the mixture's active parameters allow, at the middle learning rate."""
     all_variants = variants(config)
     sparse, moc = all_variants["top_k"].model, all_variants["moc"].model.replace(**PLAIN)
     rate = config.learning_rates[len(config.learning_rates) // 2]
@@ -237,6 +237,13 @@ def explore(config: CompareConfig, folder: str | Path, n: int, say: Callable) ->
     for name, (changes, _) in IDEAS.items():
         changes = {key: -value * moc.summary_rank if key == "rank" else value for key, value in changes.items()}
         asked[name] = (fitted(moc.replace(**changes), sparse), "", rate)
+    return asked
+
+
+def explore(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
+    """The ideas: all on seed 1, the `FINALISTS` that were best there, and the plain layer, on n seeds. The first line is the sparse
+    mixture; of the others those on most seeds come first, the best of them first."""
+    asked = idea_models(config)
     first = side_study(config, folder, asked, [1], say)
     if first is None:
         return None

@@ -92,8 +92,8 @@ def main() -> None:
     more = (
         f"Sheets and every answer: `benchmarks/{args.folder}/`. The judge was a vision-language model that saw the sheets alone, not a "
         "person; one judge, one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, "
-        "each word of which training had, in other company; those of the sheet known are training captions, drawn at random. The data's own "
-        "sprites of these captions were named by the same model, by itself."
+        "each word of which training had, in other company; those of the sheet known are training captions, drawn at random. The data's "
+        "own sprites of these captions were named by the same model, by itself."
     )
     title = f"LunarisCore {side}x{side}: named blind"
     results.publish(

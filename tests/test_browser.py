@@ -54,12 +54,13 @@ def visit(app, browser):
     def reload(page: Page) -> None:
         """Reload. The page that is left may say of its own streams that they were cut: by us, so that is no trouble.
 
-        On a slow machine the theme test reloaded while an answer was on its way, and failed for "BodyStreamBuffer was aborted".
+        On a slow machine the theme test reloaded while an answer was on its way, and failed for "BodyStreamBuffer was aborted", or for
+        "signal is aborted", since Gradio closes its client when a page is left.
         """
         before = len(trouble)
         page.reload()
         page.locator("#pixel-go").wait_for()
-        cut = ("BodyStreamBuffer was aborted", "Connection errored out")
+        cut = ("BodyStreamBuffer was aborted", "signal is aborted", "Connection errored out")
         trouble[before:] = [line for line in trouble[before:] if not any(words in line for words in cut)]
 
     open_page.reload = reload

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_errors import error_of
 
 from lunaris.cli import main
 from lunaris.core.images import read_image
@@ -37,17 +38,6 @@ def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cli") / "model"
     assert main([*TRAIN, "--out", str(folder), "--seed", "5"]) == 0
     return folder
-
-
-def error_of(capsys, *words):
-    """The one line that a mistake prints; asserts exit code 2."""
-    try:
-        code = main(list(map(str, words)))
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    assert code == 2 and captured.err.count("\n") == 1, captured.err
-    return captured.err
 
 
 def test_train_generate_evaluate(checkpoint, tmp_path, capsys):

@@ -1,10 +1,6 @@
-"""Loaded models, shared by all families: kept while they are used, unloaded least-recently-used first under a memory budget.
-
-And what a family's tab opens with, before anything is loaded.
-"""
+"""Loaded models, shared by all families: kept while they are used, unloaded least-recently-used first under a memory budget."""
 
 import functools
-import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
@@ -112,18 +108,3 @@ def default_budget() -> int:
 def shared() -> ModelCache:
     """The cache of this process."""
     return ModelCache(default_budget())
-
-
-# --- what a tab opens with --------------------------------------------------------------------------------------------------------
-
-
-def default_ref(family: str, checkpoint: str) -> str:
-    """LUNARIS_MODEL (a Space's variable), unless it lies on this computer and is another family's; else the bundled `checkpoint`."""
-    ref = os.environ.get("LUNARIS_MODEL", "").strip()
-    folder = hub.bundled().get(ref) or (Path(ref) if ref and (Path(ref) / "config.json").is_file() else None)
-    return checkpoint if not ref or (folder and hub.load_config(folder).get("family") != family) else ref
-
-
-def bundled_refs(family: str) -> list[str]:
-    """The names of the bundled checkpoints of a family."""
-    return [name for name, folder in hub.bundled().items() if hub.load_config(folder).get("family") == family]

@@ -1,7 +1,8 @@
 """The look, the two languages and the manners of every page: theme, texts, header and footer, errors as one sentence (HB-04).
 
 A family's demo.py builds its components; this module gives them their words (`Texts`), turns what goes wrong into a sentence for the
-visitor (`friendly`), and puts the demo on a page (`page`, `page_options`, `launch`). It knows no family and imports gradio inside.
+visitor (`friendly`), has the parts that every tab is made of (`chip`, `seed_field`), and puts the demo on a page (`page`,
+`page_options`, `launch`). It knows no family and imports gradio inside.
 """
 
 import base64
@@ -10,12 +11,13 @@ import functools
 import html
 import importlib.util
 import inspect
+import json
 import logging
 import os
 import re
 import secrets
 import unicodedata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -132,6 +134,13 @@ TEXTS = Texts(
             "This call does not fit the endpoint: check the number and the types of its values (see the API page).",
             "Esta chamada não combina com a rota: confira o número e os tipos dos valores (veja a página da API).",
         ),
+        "examples": ("Try", "Experimente"),
+        "anything": ("anything", "qualquer coisa"),
+        "copy_link": ("Copy link", "Copiar link"),
+        "seed": ("Seed", "Semente (seed)"),
+        "keep_seed": ("Keep seed", "Manter semente"),
+        "dice": ("New seed", "Nova semente"),
+        "tuning": ("Fine-tuning", "Ajuste fino"),
         "broken": (
             "This tab could not be opened: {reason}",
             "Não foi possível abrir esta aba: {reason}",
@@ -501,6 +510,12 @@ def whole(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
+def link_values(given: Mapping[str, str], numbers: Collection[str]) -> dict[str, Any]:
+    """The parameters of a link, those of `numbers` as numbers; what is none stays text, for the check to refuse."""
+    number = re.compile(r"-?(0|[1-9]\d{0,30})(\.\d{1,30})?", re.ASCII)
+    return {name: json.loads(text) if name in numbers and number.fullmatch(text) else text for name, text in given.items()}
+
+
 def slug(prompt: str) -> str:
     """A file name's worth of a prompt: "Poção vermelha!" is pocao-vermelha."""
     plain = unicodedata.normalize("NFKD", prompt.lower()).encode("ascii", "ignore").decode()
@@ -602,7 +617,7 @@ def css() -> str:
     return "\n".join(variables) + "\n" + (STATIC / "page.css").read_text(encoding="utf-8")
 
 
-# --- pages -----------------------------------------------------------------------------------------------------------------------
+# --- parts of a tab --------------------------------------------------------------------------------------------------------------
 
 
 def raw(value: Any = "", **options: Any) -> "gr.HTML":
@@ -610,6 +625,34 @@ def raw(value: Any = "", **options: Any) -> "gr.HTML":
     import gradio as gr
 
     return gr.HTML(value, js_on_load=None, apply_default_css=False, **options)
+
+
+def chip(text: str, label: str = "", *, fill: str, **data: str) -> str:
+    """A button that puts `text` into the field `fill`; page.js reads the data attributes."""
+    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in {"fill": fill, "text": text, **data}.items())
+    return f'<button type="button" class="lunaris-chip"{attributes}>{html.escape(label or text)}</button>'
+
+
+def empty_state(texts: Texts, key: str) -> str:
+    """What stands where a result will be."""
+    return f'<div class="lunaris-empty">{moon()}<b>{texts.html(key)}</b><span>{texts.html(f"{key}_hint")}</span></div>'
+
+
+NEW_SEED = "() => Math.floor(Math.random() * 1e6)"
+
+
+def seed_field(info: Any = None, **options: Any) -> "gr.Number":
+    """A field for a seed, and beside it a button that throws the dice for another one."""
+    import gradio as gr
+
+    with gr.Row(elem_classes="lunaris-bar"):
+        seed = gr.Number(0, precision=0, minimum=0, maximum=2**32 - 1, label=TEXTS("seed"), info=info, min_width=120, **options)
+        dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
+    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
+    return seed
+
+
+# --- pages -----------------------------------------------------------------------------------------------------------------------
 
 
 def moon() -> str:

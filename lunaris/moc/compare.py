@@ -247,7 +247,7 @@ class Study:
                 ended(name, run_one(trial, place, self.folder, self._until))
         else:
             with ProcessPoolExecutor(self.config.jobs, mp_context=get_context("spawn")) as pool:
-                futures = {pool.submit(run_one, trial, place, self.folder, self._until): name for name, trial in todo.items()}
+                futures = {pool.submit(run_one, trial, place, self.folder, self._until, os.getpid()): name for name, trial in todo.items()}
                 for future in as_completed(futures):
                     ended(futures[future], future.result())
         return done == len(todo)
@@ -258,19 +258,22 @@ class Study:
         return f"{len(todo)} runs are left; give the same command again to go on"
 
 
-def run_one(trial: "Trial", data: Path, folder: Path, until: float) -> dict[str, Any] | None:
-    """A run in whatever process this is, on one thread. None when the time was up before its end."""
+def run_one(trial: "Trial", data: Path, folder: Path, until: float, parent: int = 0) -> dict[str, Any] | None:
+    """A run in whatever process this is, on one thread. None when the time was up before its end, or the process `parent` was gone."""
     import torch
 
     from lunaris.moc import trial as trials
     from lunaris.moc.data import open_prepared
 
-    if time.time() >= until:
+    def over() -> bool:
+        return time.time() >= until or (parent != 0 and os.getppid() != parent)
+
+    if over():
         return None
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
-        return trials.run(trial, open_prepared(data), folder, should_stop=lambda: time.time() >= until)
+        return trials.run(trial, open_prepared(data), folder, should_stop=over)
     finally:
         with contextlib.suppress(RuntimeError):
             torch.set_num_threads(before)

@@ -5,6 +5,8 @@ import inspect
 import logging
 import re
 import string
+from dataclasses import fields
+from html.parser import HTMLParser
 from pathlib import Path
 
 import gradio as gr
@@ -373,3 +375,45 @@ def test_a_family_on_a_page_of_its_own_has_the_hubs_look_and_limits(monkeypatch)
     assert given["state_session_capacity"] == 500
     assert given["inline"] is False
     assert set(given) - {"blocks"} <= set(accepted)
+
+
+# --- parts of a tab --------------------------------------------------------------------------------------------------------------
+
+
+def test_a_links_numbers_are_numbers_and_what_is_none_is_left_for_the_check_to_refuse():
+    """Pixel Art took ?seed=007 to the JSON reader, whose words the visitor was shown; so did a number of 5,000 digits in either tab."""
+    given = {"seed": "7", "t": "-0.30000000000000004", "zeros": "007", "long": "9" * 5000, "arabic": "٣", "power": "1e9", "text": "7"}
+    values = ui.link_values(given, ("seed", "t", "zeros", "long", "arabic", "power"))
+    assert values == {**given, "seed": 7, "t": -0.30000000000000004}
+    assert type(values["seed"]) is int
+
+
+def test_a_chip_fills_a_field_and_its_text_is_no_markup():
+    class Button(HTMLParser):
+        def handle_starttag(self, tag, attributes):
+            self.tag, self.attributes = tag, dict(attributes)
+
+        def handle_data(self, data):
+            self.text = data
+
+    button = Button()
+    button.feed(ui.chip('a "red" <b>', fill="#prompt", press="#go"))
+    assert button.tag == "button" and button.text == 'a "red" <b>'
+    assert {key: value for key, value in button.attributes.items() if key.startswith("data-")} == {
+        "data-fill": "#prompt",
+        "data-text": 'a "red" <b>',
+        "data-press": "#go",
+    }
+    button.feed(ui.chip("", "anything", fill="#prompt"))
+    assert button.text == "anything" and button.attributes["data-text"] == ""
+
+
+def test_a_seed_field_takes_every_seed_of_an_order_and_has_dice():
+    from lunaris.pixel.request import PixelRequest
+
+    with gr.Blocks() as blocks:
+        seed = ui.seed_field(elem_id="s")
+    limits = next(field for field in fields(PixelRequest) if field.name == "seed").metadata
+    assert (seed.value, seed.minimum, seed.maximum, seed.precision) == (0, limits["ge"], limits["le"], 0)
+    (dice,) = blocks.fns.values()
+    assert dice.js == ui.NEW_SEED and dice.outputs == [seed] and dice.api_visibility == "private"

@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cli_errors import error_of
 
 import lunaris
 from lunaris.cli import main
@@ -47,16 +48,6 @@ def folder(tmp_path_factory):
         (folder / "config_moc.yaml").write_text(SPEC)
         assert main(["moc", "train", "config_moc.yaml"]) == 0
     return folder
-
-
-def error_of(capsys, *words):
-    try:
-        code = main(list(map(str, words)))
-    except SystemExit as stop:
-        code = stop.code
-    captured = capsys.readouterr()
-    assert code == 2 and captured.err.count("\n") == 1, captured.err
-    return captured.err
 
 
 def test_the_specs_file_trains_unchanged_from_the_prepared_folder(folder):

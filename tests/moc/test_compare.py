@@ -2,6 +2,7 @@
 
 import json
 import math
+import os
 import statistics
 from concurrent.futures import ThreadPoolExecutor
 
@@ -205,7 +206,7 @@ def test_the_interval_is_students():
     assert Difference.of([1.0, 2.0, 4.0], [0.9, 1.9, 3.9]).sure
 
 
-def pretended(trial, data, folder, until):
+def pretended(trial, data, folder, until, parent=0):
     """A run in no time: best at a learning rate of its own, better with more steps, MoC better than the others by 0.1."""
     found = trials.kept(trial, folder)
     if found is not None:
@@ -293,6 +294,13 @@ def test_the_verb_keeps_its_runs_and_the_table_in_its_folder(text, tmp_path, pre
     assert told["finished"] and told["moc_bits_per_byte"] < told["top_k_bits_per_byte"] and "MoC beats" in told["verdict"]
     assert json.loads((tmp_path / "out/comparison.json").read_text(encoding="utf-8"))["setup"]["steps"] == TINY.steps
     assert told["out"] == str(tmp_path / "out/comparison.json")
+
+
+def test_a_job_ends_with_the_process_that_gave_it(study, tmp_path):
+    """Killed, the study's own process left its jobs behind: they went on with the queue, beside those of the same command given again."""
+    trial = a_trial(study)
+    assert comparison.run_one(trial, study.data.folder, tmp_path, math.inf, os.getpid()) is None and study.kept(trial) is None
+    assert comparison.run_one(trial, study.data.folder, tmp_path, math.inf, os.getppid()) == study.kept(trial)
 
 
 def test_jobs_run_side_by_side_and_each_result_is_told(text, tmp_path, pretend, monkeypatch):

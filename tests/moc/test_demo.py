@@ -310,9 +310,9 @@ def test_a_checkpoint_is_described_from_its_files(model):
     counts = moc.parameter_counts(model.config.model_config)
     assert (found["parameters"], found["active"]) == (counts.total, counts.active)
     assert (found["experts"], found["chosen"], found["layers"], found["window"]) == (8, 2, 4, model.config.max_seq_len)
-    markup = about.about_html(found)
+    markup = about.VIEW.markup(found)
     assert "2 of 8 chosen" in markup and "2 de 8 escolhidos" in markup and "All experts are heard" in markup
-    assert "All experts are heard" not in about.about_html({**found, "meeting": False})
+    assert "All experts are heard" not in about.VIEW.markup({**found, "meeting": False})
 
 
 def test_sizes_in_config_json_are_the_models(model):

@@ -16,6 +16,7 @@ from lunaris.core import hub, images, models, ui
 from lunaris.core.card import for_page
 from lunaris.core.config import ConfigError
 from lunaris.pixel import demo, sprites
+from lunaris.pixel.demo import about as about_view
 from lunaris.pixel.demo import words
 
 ROOT = Path(__file__).parents[2]
@@ -195,7 +196,7 @@ def test_a_checkpoint_is_described_from_its_files(uploads, own_model, cache):
     assert (about["side"], about["latent_dim"], about["use_text"]) == (model.config.side, model.config.latent_dim, True)
     assert about["weights"] == hub.weight_hash(own_model)
     assert "# Mine" in about["card"]
-    markup = demo.about_html(about)
+    markup = about_view.VIEW.markup(about)
     for language in ("en", "pt-BR"):
         assert f'lang="{language}"' in markup
     assert "16×16" in markup  # PX-22: the limits name the size

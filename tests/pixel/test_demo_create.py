@@ -13,7 +13,7 @@ import pytest
 from PIL import Image, ImageSequence
 
 from lunaris import pixel
-from lunaris.core import hub, images, provenance, ui
+from lunaris.core import hub, images, model_view, provenance, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel import demo, glossary, palette
 from lunaris.pixel.demo import again, common, create, history, words
@@ -53,6 +53,7 @@ def test_a_page_without_an_order_in_its_address_has_none_and_leaves_others_param
         ("?n=0", "n must be a whole number from 1 to 64, got 0"),
         ("?seed=abc", "seed must be a whole number from 0 to 4294967295, got 'abc'"),
         ("?seed=1e999", "seed must be a whole number"),
+        ("?seed=007", "seed must be a whole number from 0 to 4294967295, got '007'"),
         ("?temperature=nan", "temperature must be a finite number from 0 to 2"),
         ("?palette=red", "palette must be one of gameboy"),
         ("?cells=9:1&n=3", "cells must name cells from 1 to 3, got 9; try '1:1'"),
@@ -306,7 +307,7 @@ def test_the_words_of_a_large_vocabulary_stay_bounded():
 
 
 def test_the_bundled_checkpoints_words_are_found_without_loading_it(monkeypatch):
-    monkeypatch.setattr(common, "model_for", None)
+    monkeypatch.setattr(model_view.Checkpoints, "model_for", None)
     assert 'data-text="potion"' in words.words_html("pixel-16")
     assert words.words_html("someone/not-here")  # what must be fetched first shows the procedural words
 

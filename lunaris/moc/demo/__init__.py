@@ -10,7 +10,7 @@ import os
 
 import gradio as gr
 
-from lunaris.core import ui
+from lunaris.core import model_view, ui
 from lunaris.moc.demo import about, common, compare, what_if, write
 from lunaris.moc.demo.about import moc_load
 from lunaris.moc.demo.common import Page, default_ref, model_for
@@ -47,5 +47,5 @@ def build_demo() -> gr.Blocks:
                 with gr.Tab(TEXTS(name), id=name):
                     view.build(page)
         if os.environ.get("SPACE_ID"):
-            gr.DuplicateButton(TEXTS("duplicate"))
+            gr.DuplicateButton(model_view.TEXTS("duplicate"))
     return demo

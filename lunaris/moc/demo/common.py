@@ -10,9 +10,9 @@ from typing import Any
 import gradio as gr
 from gradio.components import Component
 
-from lunaris.core import hub, models, ui
+from lunaris import moc
+from lunaris.core import hub, model_view, ui
 from lunaris.core.config import ConfigError
-from lunaris.moc import CHECKPOINT
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.demo.texts import FAMILY, TEXTS
 from lunaris.moc.request import MAX_PROMPT, MoCRequest
@@ -37,31 +37,8 @@ class Page:
 # --- models ----------------------------------------------------------------------------------------------------------------------
 
 
-default_ref = functools.partial(models.default_ref, FAMILY, CHECKPOINT)
-bundled_refs = functools.partial(models.bundled_refs, FAMILY)
-
-
-def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False) -> models.Loaded:
-    """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one."""
-    ref = text("model", ref, 200).strip() or default_ref()
-    folders = ref == default_ref() or ui.serves_only_this_machine(request)
-    if not folders and ref.startswith(("/", ".", "~")):
-        raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(bundled_refs())))
-    return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
-
-
-def _load(folder: Path) -> Any:
-    from lunaris.moc import load
-
-    return load(folder)
-
-
-def folder_of(ref: str, request: gr.Request | None) -> Path | None:
-    """Where the checkpoint `ref` lies on this computer, for who may use it; None when it would have to be fetched."""
-    if ref in hub.bundled() or (ref == default_ref() and Path(ref).is_dir()):
-        return hub.resolve(ref)
-    here = ref in models.shared().names(FAMILY) or (ui.serves_only_this_machine(request) and Path(ref).is_dir())
-    return model_for(ref, request).folder if here else None
+CHECKPOINTS = model_view.Checkpoints(FAMILY, moc.CHECKPOINT, lambda folder: moc.load(folder))
+default_ref, model_for, folder_of, origin = CHECKPOINTS.default_ref, CHECKPOINTS.model_for, CHECKPOINTS.folder_of, CHECKPOINTS.origin
 
 
 def settings_of(ref: str, request: gr.Request | None = None) -> MoCModelConfig | None:
@@ -79,11 +56,6 @@ def settings_in(folder: Path) -> MoCModelConfig:
     table = table | {"top_k": table.get("num_experts_per_tok", table.get("top_k"))}
     names = [f.name for f in fields(MoCModelConfig)]
     return MoCModelConfig.from_dict({name: table[name] for name in names if table.get(name) is not None})
-
-
-def origin(loaded: models.Loaded, ref: str) -> dict[str, Any]:
-    """What a text came from, so that it can be written again."""
-    return {"model": ref.strip() or default_ref(), "weights": loaded.weights}
 
 
 # --- arguments -------------------------------------------------------------------------------------------------------------------
@@ -130,7 +102,6 @@ def wishes(name: str, value: Any) -> list[str]:
 # --- parts -----------------------------------------------------------------------------------------------------------------------
 
 FIELDS = {f.name: f for f in fields(MoCRequest)}
-NEW_SEED = "() => Math.floor(Math.random() * 1e6)"
 
 
 def order_slider(name: str, *, step: float, high: float | None = None) -> gr.Slider:
@@ -140,10 +111,7 @@ def order_slider(name: str, *, step: float, high: float | None = None) -> gr.Sli
     return gr.Slider(low, high or meta["le"], FIELDS[name].default, step=step, label=TEXTS(name), info=TEXTS(f"{name}_info"))
 
 
-def chip(text: str, label: str = "", fill: str = "#moc-prompt", **data: str) -> str:
-    """A button that puts `text` into a field; page.js reads the data attributes."""
-    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in {"fill": fill, "text": text, **data}.items())
-    return f'<button type="button" class="lunaris-chip"{attributes}>{html.escape(label or text)}</button>'
+chip = functools.partial(ui.chip, fill="#moc-prompt")
 
 
 @functools.cache

@@ -1,12 +1,10 @@
 """One run of the Write view in writing: what a link brings back."""
 
-import json
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
-from lunaris.core import ui
+from lunaris.core import model_view, ui
 from lunaris.core.config import BaseConfig, option
 from lunaris.moc.demo import common
 from lunaris.moc.request import MoCRequest
@@ -40,7 +38,7 @@ class Order(BaseConfig):
 
     def check(self) -> None:
         self.request()
-        common.text("model", self.model, 200)
+        common.text("model", self.model, model_view.MAX_REF)
 
     def request(self) -> MoCRequest:
         """What the library is asked for; every number and every wish is checked here."""
@@ -70,10 +68,5 @@ def from_link(query: str) -> Order | None:
     given = dict(parse_qsl(query[:20_000].lstrip("?"), keep_blank_values=True))
     if PROMPT not in given:
         return None
-    values = {name: _number(value) if name in NUMBERS else value for name, value in given.items() if name in ARGUMENTS and name != "prompt"}
-    return Order.from_dict({"prompt": given[PROMPT], **values})
-
-
-def _number(text: str) -> Any:
-    """The number that is written there; what is none stays text, for the check to refuse."""
-    return json.loads(text) if re.fullmatch(r"-?(0|[1-9]\d*)(\.\d+)?", text, re.ASCII) else text
+    others = {name: value for name, value in given.items() if name in ARGUMENTS}
+    return Order.from_dict(ui.link_values({**others, "prompt": given[PROMPT]}, NUMBERS))

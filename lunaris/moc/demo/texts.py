@@ -20,8 +20,6 @@ TEXTS = ui.Texts(
             "Em português ou inglês. Deixe vazio, e o modelo começa um texto próprio. Shift+Enter escreve.",
         ),
         "go": ("Write", "Escrever"),
-        "examples": ("Try", "Experimente"),
-        "anything": ("anything", "qualquer coisa"),
         "text": ("Text", "Texto"),
         "text_hint": (
             "The text appears here as it is written. Change what you like, and continue from there.",
@@ -31,7 +29,6 @@ TEXTS = ui.Texts(
         "stop_now": ("Stop", "Parar"),
         "see": ("Council of this text", "Conselho deste texto"),
         "ask_what_if": ("What if …", "E se …"),
-        "copy_link": ("Copy link", "Copiar link"),
         "in_clipboard": ("The link to this prompt is in the clipboard.", "O link para este começo está na área de transferência."),
         "in_address": ("The link to this prompt is in the address bar.", "O link para este começo está na barra de endereço."),
         "no_link": (
@@ -53,11 +50,7 @@ TEXTS = ui.Texts(
             "Only the most probable tokens that together reach this share.",
             "Só os tokens mais prováveis que juntos chegam a esta parte.",
         ),
-        "seed": ("Seed", "Semente (seed)"),
         "seed_info": ("The same seed writes the same text.", "A mesma semente escreve o mesmo texto."),
-        "keep_seed": ("Keep seed", "Manter semente"),
-        "dice": ("New seed", "Nova semente"),
-        "tuning": ("Fine-tuning", "Ajuste fino"),
         "top_k": ("Top-k", "Top-k"),
         "top_k_info": ("Only so many of the most probable tokens; 0 is all.", "Só tantos dos tokens mais prováveis; 0 são todos."),
         "repetition_penalty": ("Repetition penalty", "Penalidade de repetição"),
@@ -241,20 +234,6 @@ TEXTS = ui.Texts(
         ),
         "to_write": ("See a council at work", "Ver um conselho em ação"),
         # model
-        "picker": ("Checkpoint", "Checkpoint"),
-        "picker_info": (
-            "A checkpoint that ships with Lunaris, or owner/name@revision on the Hugging Face Hub.",
-            "Um checkpoint que vem com o Lunaris, ou dono/nome@revisão no Hugging Face Hub.",
-        ),
-        "picker_info_local": (
-            "A checkpoint that ships with Lunaris, owner/name@revision on the Hugging Face Hub, or a folder on this computer.",
-            "Um checkpoint que vem com o Lunaris, dono/nome@revisão no Hugging Face Hub, ou uma pasta neste computador.",
-        ),
-        "load_it": ("Load", "Carregar"),
-        "in_use": ("In use", "Em uso"),
-        "card": ("Model card", "Cartão do modelo"),
-        "later": ("Press Load to fetch this checkpoint.", "Clique em Carregar para buscar este checkpoint."),
-        "parameters": ("Parameters", "Parâmetros"),
         "active": ("Active for a token", "Ativos para um token"),
         "layers": ("Layers", "Camadas"),
         "experts": ("Experts", "Especialistas"),
@@ -265,10 +244,6 @@ TEXTS = ui.Texts(
         "vocabulary": ("Vocabulary", "Vocabulário"),
         "window": ("Looks back on", "Olha para trás"),
         "window_of": ("{n} tokens", "{n} tokens"),
-        "weights": ("Weights", "Pesos"),
-        "yes": ("yes", "sim"),
-        "no": ("no", "não"),
-        "limits": ("What it cannot do", "O que ele não faz"),
         "limit_truth": (
             "It is small: it writes in the manner of its texts and knows no facts. Do not take what it writes for true.",
             "É pequeno: escreve à maneira de seus textos e não conhece fatos. Não tome por verdade o que ele escreve.",
@@ -285,12 +260,6 @@ TEXTS = ui.Texts(
             "All experts are heard for every token, so a council costs more work than choosing without one.",
             "Todos os especialistas são ouvidos a cada token, e por isso um conselho custa mais trabalho que escolher sem ele.",
         ),
-        "folder_refused": (
-            "this server loads no folders: give the name of a bundled checkpoint ({names}) or owner/name[@revision]",
-            "este servidor não carrega pastas: dê o nome de um checkpoint incluído ({names}) ou dono/nome[@revisão]",
-        ),
-        "duplicate": ("Duplicate this Space", "Duplicar este Space"),
-        "loaded": ("{ref} is in use.", "{ref} está em uso."),
     },
 )
 

@@ -9,8 +9,8 @@ from typing import Any
 import gradio as gr
 
 from lunaris.core import ui
-from lunaris.moc.demo import common, write
-from lunaris.moc.demo.common import HEAVY, NEW_SEED, Page, piece
+from lunaris.moc.demo import common
+from lunaris.moc.demo.common import HEAVY, Page, piece
 from lunaris.moc.demo.texts import TEXTS
 
 LENGTH = 40  # tokens of the two continuations, unless asked otherwise
@@ -171,7 +171,7 @@ def build(page: Page) -> None:
     with gr.Row():
         with gr.Column(scale=5, min_width=300):
             chooser = board()
-            with gr.Accordion(TEXTS("tuning"), open=False):
+            with gr.Accordion(ui.TEXTS("tuning"), open=False):
                 mute, bias = (
                     gr.Textbox("", label=TEXTS(name), info=TEXTS(f"{name}_info"), max_length=4000, elem_id=f"moc-if-{name}")
                     for name in ("mute", "expert_bias")
@@ -179,12 +179,9 @@ def build(page: Page) -> None:
                 length = gr.Slider(1, 400, LENGTH, step=1, label=TEXTS("max_new_tokens"))
                 temperature = common.order_slider("temperature", step=0.05)
                 top_p = common.order_slider("top_p", step=0.01)
-                with gr.Row(elem_classes="lunaris-bar"):
-                    seed = write.seed_field(None, "moc-if-seed")
-                    dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
+                seed = ui.seed_field(elem_id="moc-if-seed")
         with gr.Column(scale=7, min_width=300):
-            empty = f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html("if_empty")}</b><span>{TEXTS.html("if_empty_hint")}</span></div>'
-            result = ui.raw(empty, elem_id="moc-if-result")
+            result = ui.raw(ui.empty_state(TEXTS, "if_empty"), elem_id="moc-if-result")
 
     live = gr.Button(visible="hidden", elem_id="moc-if-live")  # pressed by the board
     hidden = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
@@ -197,6 +194,5 @@ def build(page: Page) -> None:
     changed = chooser.input(None, chooser, [mute, bias], js=WISHES, api_visibility="private", show_progress="hidden")
     changed.then(None, chooser, None, js=IF_TEXT, api_visibility="private")
     gr.on([mute.input, bias.input], None, [chooser, mute, bias], chooser, js=TO_BOARD, api_visibility="private", show_progress="hidden")
-    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
     page.active.change(board_again, page.active, [chooser, mute, bias], **hidden)
     page.ask_what_if.click(lambda text: (text, gr.Tabs(selected="what_if")), page.text, [text, page.tabs], **hidden)

@@ -8,7 +8,7 @@ import gradio as gr
 
 from lunaris.core import ui
 from lunaris.moc.demo import common, minutes, story
-from lunaris.moc.demo.common import HEAVY, NEW_SEED, Page, chip
+from lunaris.moc.demo.common import HEAVY, Page, chip
 from lunaris.moc.demo.minutes import moc_council
 from lunaris.moc.demo.orders import ARGUMENTS, FILLED, Order, from_link
 from lunaris.moc.demo.texts import EXAMPLES, TEXTS
@@ -175,8 +175,8 @@ def example_chips() -> str:
     rows = []
     for language, prompts in EXAMPLES.items():
         chips = "".join(chip(prompt, label, press="#moc-go") for label, prompt in prompts)
-        chips += chip("", TEXTS.say("anything", language), press="#moc-go")
-        rows.append(f'<div class="i18n lunaris-chips" lang="{language}"><span>{TEXTS.say("examples", language)}</span>{chips}</div>')
+        chips += chip("", ui.TEXTS.say("anything", language), press="#moc-go")
+        rows.append(f'<div class="i18n lunaris-chips" lang="{language}"><span>{ui.TEXTS.say("examples", language)}</span>{chips}</div>')
     return "".join(rows)
 
 
@@ -201,7 +201,7 @@ def build(page: Page) -> None:
         with gr.Column(scale=8, min_width=300, elem_id="moc-result"):
             with gr.Row(elem_id="moc-summary", elem_classes="lunaris-summary"):
                 report = report_component()
-                copy = gr.Button(TEXTS("copy_link"), size="sm", scale=0, min_width=120, elem_id="moc-copy-link")
+                copy = gr.Button(ui.TEXTS("copy_link"), size="sm", scale=0, min_width=120, elem_id="moc-copy-link")
             page.text = gr.Textbox(
                 "",
                 label=TEXTS("text"),
@@ -221,11 +221,9 @@ def build(page: Page) -> None:
             form["temperature"] = common.order_slider("temperature", step=0.05)
             form["top_p"] = common.order_slider("top_p", step=0.01)
             with gr.Column(elem_classes="lunaris-card"):
-                with gr.Row(elem_classes="lunaris-bar"):
-                    form["seed"] = seed_field(TEXTS("seed_info"), "moc-seed")
-                    dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
-                form["keep_seed"] = gr.Checkbox(label=TEXTS("keep_seed"), container=False)
-            with gr.Accordion(TEXTS("tuning"), open=False, elem_id="moc-tuning"):
+                form["seed"] = ui.seed_field(TEXTS("seed_info"), elem_id="moc-seed")
+                form["keep_seed"] = gr.Checkbox(label=ui.TEXTS("keep_seed"), container=False)
+            with gr.Accordion(ui.TEXTS("tuning"), open=False, elem_id="moc-tuning"):
                 form["top_k"] = common.order_slider("top_k", step=1, high=500)
                 form["repetition_penalty"] = common.order_slider("repetition_penalty", step=0.05)
                 for name, length in (("stop", 1000), ("mute", 4000), ("expert_bias", 4000)):
@@ -250,7 +248,6 @@ def build(page: Page) -> None:
     # said at once, and again when the server has answered: a last piece may still have been on its way
     stop.click(**stopped, cancels=[fresh, further]).then(**looked).then(**stopped)
     see.click(**{**looked, "show_progress": "minimal"})
-    dice.click(None, None, form["seed"], js=NEW_SEED, api_visibility="private")
     copy.click(say_copied, report, None, js=COPY, preprocess=False, **hidden)
 
     query, linked = gr.Textbox(visible=False), gr.Checkbox(visible=False)
@@ -258,11 +255,6 @@ def build(page: Page) -> None:
         fill_from_link, query, [*(form[name] for name in FILLED), linked], preprocess=False, **hidden
     ).then(None, linked, None, js=OPEN_TAB, api_visibility="private")
     endpoints(inputs)
-
-
-def seed_field(info: Any, elem_id: str) -> gr.Number:
-    most = common.FIELDS["seed"].metadata["le"]
-    return gr.Number(0, precision=0, minimum=0, maximum=most, label=TEXTS("seed"), info=info, min_width=120, elem_id=elem_id)
 
 
 def endpoints(inputs: list[Any]) -> None:

@@ -9,8 +9,9 @@ import os
 
 import gradio as gr
 
+from lunaris.core import model_view
 from lunaris.pixel.demo import about, create, explore, morph, retrain, studio
-from lunaris.pixel.demo.about import about_html, pixel_load
+from lunaris.pixel.demo.about import pixel_load
 from lunaris.pixel.demo.again import pixel_replay
 from lunaris.pixel.demo.common import Page, default_ref, model_for
 from lunaris.pixel.demo.create import pixel_generate
@@ -29,7 +30,6 @@ VIEWS = {  # by the tab's id, in their order
 __all__ = [
     "EXAMPLES",
     "TEXTS",
-    "about_html",
     "build_demo",
     "model_for",
     "pixel_generate",
@@ -59,5 +59,5 @@ def build_demo() -> gr.Blocks:
                     view.build(page)
         page.connect()
         if os.environ.get("SPACE_ID"):
-            gr.DuplicateButton(TEXTS("duplicate"))
+            gr.DuplicateButton(model_view.TEXTS("duplicate"))
     return demo

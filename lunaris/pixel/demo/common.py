@@ -5,15 +5,14 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 from gradio.components import Component
 
-from lunaris.core import hub, models, ui
+from lunaris import pixel
+from lunaris.core import hub, model_view, models, ui
 from lunaris.core.config import ConfigError
-from lunaris.pixel import CHECKPOINT
 from lunaris.pixel.demo.texts import FAMILY, TEXTS
 from lunaris.pixel.request import PixelRequest
 
@@ -58,26 +57,18 @@ def _arrive(way: list[str], path: str | None) -> tuple[Any, ...]:
 # --- models ----------------------------------------------------------------------------------------------------------------------
 
 
-default_ref = functools.partial(models.default_ref, FAMILY, CHECKPOINT)
-bundled_refs = functools.partial(models.bundled_refs, FAMILY)
+CHECKPOINTS = model_view.Checkpoints(FAMILY, pixel.CHECKPOINT, lambda folder: pixel.load(folder))
+default_ref, bundled_refs, folder_of = CHECKPOINTS.default_ref, CHECKPOINTS.bundled_refs, CHECKPOINTS.folder_of
 
 
-def model_for(ref: Any, request: gr.Request | None, *, refresh: bool = False, folders: bool = True) -> models.Loaded:
-    """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one.
-
-    `folders=False` is for a ref that somebody else wrote, such as the one in a dropped file: then nobody may.
-    """
-    if not isinstance(ref, str):
-        raise ConfigError(f"model must be a text, got {str(ref)[:40]!r}; try '{CHECKPOINT}'")
-    ref = ref.strip() or default_ref()
-    if ref.startswith("retrained:"):
+def model_for(ref: Any, request: gr.Request | None, **options: bool) -> models.Loaded:
+    """`Checkpoints.model_for`, and the models that visitors have retrained, which whoever has the name may use."""
+    if isinstance(ref, str) and ref.strip().startswith("retrained:"):
         from lunaris.pixel.retrain import model_folder
 
-        return models.shared().get("retrained", str(model_folder(ref)), _load)  # /healthz names only what is loaded for the family itself
-    folders = folders and (ref == default_ref() or ui.serves_only_this_machine(request))
-    if not folders and ref.startswith(("/", ".", "~")):
-        raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(bundled_refs())))
-    return models.shared().get(FAMILY, ref, _load, folders=folders, refresh=refresh)
+        # under a name of their own: /healthz names only what is loaded for the family itself
+        return models.shared().get("retrained", str(model_folder(ref.strip())), CHECKPOINTS.load)
+    return CHECKPOINTS.model_for(ref, request, **options)
 
 
 def has_flow(ref: str, request: gr.Request | None = None) -> bool:
@@ -89,23 +80,9 @@ def has_flow(ref: str, request: gr.Request | None = None) -> bool:
         return False
 
 
-def folder_of(ref: str, request: gr.Request | None) -> Path | None:
-    """Where the checkpoint `ref` lies on this computer, for who may use it; None when it would have to be fetched."""
-    if ref in hub.bundled() or (ref == default_ref() and Path(ref).is_dir()):
-        return hub.resolve(ref)
-    here = ref in models.shared().names(FAMILY) or (ui.serves_only_this_machine(request) and Path(ref).is_dir())
-    return model_for(ref, request).folder if here else None
-
-
-def _load(folder: Path) -> Any:
-    from lunaris.pixel import load
-
-    return load(folder)
-
-
 def origin(loaded: models.Loaded, ref: str) -> dict[str, Any]:
     """What the pictures came from, so that they can be made again."""
-    return {"model": ref.strip() or default_ref(), "weights": loaded.weights, "side": loaded.model.config.side}
+    return {**CHECKPOINTS.origin(loaded, ref), "side": loaded.model.config.side}
 
 
 def picture(value: Any, name: str) -> "np.ndarray":
@@ -120,7 +97,6 @@ def picture(value: Any, name: str) -> "np.ndarray":
 
 # --- parts -----------------------------------------------------------------------------------------------------------------------
 
-NEW_SEED = "() => Math.floor(Math.random() * 1e6)"
 SEED_FOR_THIS_RUN = "(seed, keep) => [keep ? seed : Math.floor(Math.random() * 1e6), '']"  # and no cell with a seed of its own
 PRESS = "() => document.querySelector('#pixel-as-it-is').click()"
 PRESS_IF = "(now) => { if (now) document.querySelector('#pixel-as-it-is').click(); }"
@@ -148,15 +124,7 @@ def report_component(elem_id: str) -> gr.HTML:
     return ui.raw(html_template=template, elem_id=elem_id)
 
 
-def chip(text: str, label: str = "", fill: str = "#pixel-prompt", **data: str) -> str:
-    """A button that puts `text` into a field; page.js reads the data attributes."""
-    attributes = "".join(f' data-{key}="{html.escape(value)}"' for key, value in {"fill": fill, "text": text, **data}.items())
-    return f'<button type="button" class="lunaris-chip"{attributes}>{html.escape(label or text)}</button>'
-
-
-def empty_state(key: str) -> str:
-    """What stands where a result will be."""
-    return f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html(key)}</b><span>{TEXTS.html(f"{key}_hint")}</span></div>'
+chip = functools.partial(ui.chip, fill="#pixel-prompt")
 
 
 def picture_grid(label: Any, elem_id: str) -> gr.Gallery:
@@ -183,10 +151,6 @@ def order_slider(name: str, label: Any, *, step: float, info: Any = None, **opti
     """A slider with the range and the default of that field of `PixelRequest`: calls by name take their defaults from here."""
     field = FIELDS[name]
     return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info, **options)
-
-
-def seed_field(info: Any = None) -> gr.Number:
-    return gr.Number(0, precision=0, minimum=0, maximum=FIELDS["seed"].metadata["le"], label=TEXTS("seed"), info=info, min_width=120)
 
 
 def tuning_sliders() -> tuple[gr.Slider, gr.Slider]:

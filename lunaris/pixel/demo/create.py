@@ -15,7 +15,7 @@ import gradio as gr
 from lunaris.core import ui
 from lunaris.pixel.demo import again as again_view
 from lunaris.pixel.demo import common, draw, files, history, words
-from lunaris.pixel.demo.common import NEW_SEED, PRESS_IF, SEED_FOR_THIS_RUN, Page, chip, show
+from lunaris.pixel.demo.common import PRESS_IF, SEED_FOR_THIS_RUN, Page, chip, show
 from lunaris.pixel.demo.files import SCALE, SCALES, Sprite
 from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.demo.texts import EXAMPLES, REAL_EXAMPLES, TEXTS
@@ -171,8 +171,8 @@ def example_chips(known: Mapping[str, int]) -> str:
     for language, prompts in EXAMPLES.items():
         prompts += tuple(itertools.compress(REAL_EXAMPLES[language], offered))
         chips = [chip(prompt, press="#pixel-go") for prompt in prompts]
-        chips.append(chip("", TEXTS.say("anything", language), press="#pixel-go"))
-        heading = f"<span>{TEXTS.say('examples', language)}</span>"
+        chips.append(chip("", ui.TEXTS.say("anything", language), press="#pixel-go"))
+        heading = f"<span>{ui.TEXTS.say('examples', language)}</span>"
         rows.append(f'<div class="i18n lunaris-chips" lang="{language}">{heading}{"".join(chips)}</div>')
     return "".join(rows)
 
@@ -223,9 +223,9 @@ def build(page: Page) -> None:
         with gr.Column(scale=8, min_width=300, elem_id="pixel-results", elem_classes="lunaris-result"):
             with gr.Row(elem_id="pixel-summary", elem_classes="lunaris-summary"):
                 report = common.report_component("pixel-report")
-                copy = gr.Button(TEXTS("copy_link"), size="sm", scale=0, min_width=120, elem_id="pixel-copy-link")
+                copy = gr.Button(ui.TEXTS("copy_link"), size="sm", scale=0, min_width=120, elem_id="pixel-copy-link")
             gallery = common.picture_grid(TEXTS("sprites"), "pixel-grid")
-            waiting = ui.raw(common.empty_state("empty"), elem_classes="lunaris-waiting")
+            waiting = ui.raw(ui.empty_state(TEXTS, "empty"), elem_classes="lunaris-waiting")
             stop = gr.Button(TEXTS("stop"), variant="stop", size="sm", elem_id="pixel-stop", elem_classes="lunaris-stop")
             with gr.Row(elem_classes="lunaris-summary", elem_id="pixel-one"):
                 selected = ui.raw(elem_id="pixel-selected")
@@ -251,15 +251,13 @@ def build(page: Page) -> None:
             )
             form["n"] = common.order_slider("n", TEXTS("count"), step=1)
             with gr.Column(elem_classes="lunaris-card"):
-                with gr.Row(elem_classes="lunaris-bar"):
-                    form["seed"] = common.seed_field(info=TEXTS("seed_info"))
-                    dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
-                form["keep_seed"] = gr.Checkbox(label=TEXTS("keep_seed"), container=False)
+                form["seed"] = ui.seed_field(TEXTS("seed_info"))
+                form["keep_seed"] = gr.Checkbox(label=ui.TEXTS("keep_seed"), container=False)
             with gr.Accordion(TEXTS("colours"), open=False, elem_id="pixel-colours"):
                 form["palette"] = common.palette_field("pixel-palette")
                 form["colours"] = gr.Slider(0, 64, 0, step=2, label=TEXTS("colour_count"), info=TEXTS("colour_count_info"))
                 form["background"] = common.background_field("pixel-background", BACKGROUNDS)
-            with gr.Accordion(TEXTS("tuning"), open=False, elem_id="pixel-tuning"):
+            with gr.Accordion(ui.TEXTS("tuning"), open=False, elem_id="pixel-tuning"):
                 form["temperature"], form["guidance"] = common.tuning_sliders()
                 form["candidates"] = common.order_slider("candidates", TEXTS("candidates"), step=1, info=TEXTS("candidates_info"))
                 form["steps"] = common.order_slider(
@@ -274,7 +272,6 @@ def build(page: Page) -> None:
     inputs = [form[name] for name in inspect.signature(pixel_generate).parameters if name in form] + [scale]
     outputs = [gallery, sheet, bundle, report, atlas, gif]
     options = {"preprocess": False, "show_progress_on": [gallery, waiting]}  # `Order` checks values as they come, on every way in
-    dice.click(None, None, form["seed"], js=NEW_SEED, api_visibility="private")
     fresh = gr.on(
         [go.click, form["prompt"].submit],
         None,

@@ -13,7 +13,7 @@ import gradio as gr
 
 from lunaris.core import ui
 from lunaris.pixel.demo import common, create, files
-from lunaris.pixel.demo.common import NEW_SEED, Page, chip, show
+from lunaris.pixel.demo.common import Page, chip, show
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
 
 TEXTS = ui.Texts(
@@ -412,10 +412,8 @@ def build_map(page: Page) -> None:
                 x, y = (gr.Number(0, label=TEXTS(name), step=0.05, min_width=90, elem_id=f"pixel-map-{name}") for name in ("x", "y"))
                 show_point = gr.Button(TEXTS("go_to"), size="sm", min_width=120)
             ui.raw(f'<p class="lunaris-hint">{TEXTS.html("map_keys")}</p>')
-            with gr.Accordion(common.TEXTS("tuning"), open=False):
-                with gr.Row(elem_classes="lunaris-bar"):
-                    seed = common.seed_field()
-                    dice = gr.Button(common.TEXTS("dice"), size="sm", min_width=120)
+            with gr.Accordion(ui.TEXTS("tuning"), open=False):
+                seed = ui.seed_field()
                 temperature, guidance = common.tuning_sliders()
                 map_png = gr.DownloadButton(TEXTS("map_png"), size="sm", min_width=110)
     # the map that is shown, whatever the form says by now
@@ -423,7 +421,6 @@ def build_map(page: Page) -> None:
     zoom = gr.Number(1, visible=False)
 
     quiet, unseen = {"preprocess": False, "api_visibility": "private"}, {"api_visibility": "private", "show_progress": "hidden"}
-    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
     whole_map = {
         "fn": pixel_map,
         "inputs": [prompt, seed, temperature, guidance, x, y, zoom, page.active],
@@ -433,7 +430,7 @@ def build_map(page: Page) -> None:
     }
     runs = [
         gr.on([go.click, prompt.submit], **whole_map, api_name="pixel_map", preprocess=False),
-        surprise.click(None, None, seed, js=NEW_SEED, api_visibility="private").then(**whole_map, **quiet),
+        surprise.click(None, None, seed, js=ui.NEW_SEED, api_visibility="private").then(**whole_map, **quiet),
     ]
     for button, change in (
         (closer, "[bound(x), bound(y), depth(zoom * 2)]"),
@@ -526,10 +523,7 @@ def build_arithmetic(page: Page) -> None:
             report = common.report_component("pixel-sum-report")
             steps = ui.raw(css_template=SUM_STYLE, elem_id="pixel-steps")
             gallery = common.picture_grid(TEXTS("results"), "pixel-sum-grid")
-            empty = (
-                f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html("sum_empty")}</b><span>{TEXTS.html("sum_empty_hint")}</span></div>'
-            )
-            waiting = ui.raw(empty, elem_classes="lunaris-waiting")
+            waiting = ui.raw(ui.empty_state(TEXTS, "sum_empty"), elem_classes="lunaris-waiting")
             with gr.Row(elem_classes="lunaris-summary"):
                 selected = ui.raw()
                 with gr.Column(min_width=280):
@@ -543,16 +537,14 @@ def build_arithmetic(page: Page) -> None:
             of_terms, sums = gr.Gallery(visible=False), gr.Gallery(visible=False)
         with gr.Column(scale=4, min_width=280):
             n = gr.Slider(1, 64, 8, step=1, label=common.TEXTS("count"))
-            with gr.Column(elem_classes="lunaris-card"), gr.Row(elem_classes="lunaris-bar"):
-                seed = common.seed_field()
-                dice = gr.Button(common.TEXTS("dice"), size="sm", min_width=120)
+            with gr.Column(elem_classes="lunaris-card"):
+                seed = ui.seed_field()
             with gr.Accordion(common.TEXTS("colours"), open=False):
                 palette = common.palette_field("pixel-sum-palette")
-            with gr.Accordion(common.TEXTS("tuning"), open=False):
+            with gr.Accordion(ui.TEXTS("tuning"), open=False):
                 temperature, guidance = common.tuning_sliders()
 
     quiet = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
-    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
     run = gr.on(
         [go.click, expression.submit],
         pixel_arithmetic,

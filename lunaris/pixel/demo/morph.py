@@ -8,7 +8,7 @@ import gradio as gr
 from lunaris.core import ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel.demo import common
-from lunaris.pixel.demo.common import NEW_SEED, Page, Place, show
+from lunaris.pixel.demo.common import Page, Place, show
 from lunaris.pixel.demo.files import SCALE
 from lunaris.pixel.demo.texts import TEXTS
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
@@ -119,10 +119,9 @@ def build(page: Page) -> None:
                 with gr.Tab(TEXTS("two_prompts"), id="prompts"):
                     first = gr.Textbox(label=TEXTS("from"), placeholder=TEXTS("from_hint"), max_length=MAX_PROMPT, elem_id="pixel-from")
                     last = gr.Textbox(label=TEXTS("to"), placeholder=TEXTS("to_hint"), max_length=MAX_PROMPT, elem_id="pixel-to")
-                    with gr.Column(elem_classes="lunaris-card"), gr.Row(elem_classes="lunaris-bar"):
-                        seed = common.seed_field()
-                        dice = gr.Button(TEXTS("dice"), size="sm", min_width=120)
-                    with gr.Accordion(TEXTS("tuning"), open=False):
+                    with gr.Column(elem_classes="lunaris-card"):
+                        seed = ui.seed_field()
+                    with gr.Accordion(ui.TEXTS("tuning"), open=False):
                         temperature, guidance = common.tuning_sliders()
                     go_prompts = gr.Button(TEXTS("morph"), variant="primary", elem_id="pixel-morph-prompts")
                 with gr.Tab(TEXTS("two_pictures"), id="pictures"):
@@ -156,12 +155,11 @@ def build(page: Page) -> None:
                 elem_classes=["lunaris-pixels", "lunaris-animation"],
             )
             frames = common.picture_grid(TEXTS("frames"), "pixel-frames")
-            waiting = ui.raw(common.empty_state("morph_empty"), elem_classes="lunaris-waiting")
+            waiting = ui.raw(ui.empty_state(TEXTS, "morph_empty"), elem_classes="lunaris-waiting")
             with gr.Row():
                 gif = gr.DownloadButton(TEXTS("gif8"), size="md", min_width=120)
                 strip = gr.DownloadButton(TEXTS("strip"), size="md", min_width=120)
 
-    dice.click(None, None, seed, js=NEW_SEED, api_visibility="private")
     outputs, options = [animation, frames, strip, report], {"preprocess": False, "show_progress_on": [animation, waiting]}
     runs = (
         gr.on(

@@ -1,12 +1,12 @@
 """One run of the Create view in writing: what a link, the history of a visit and a re-rolled grid have in common."""
 
-import json
 import re
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
 from lunaris import FAMILIES
+from lunaris.core import ui
 from lunaris.core.config import ConfigError, option
 from lunaris.pixel.demo import common
 from lunaris.pixel.demo.texts import FAMILY
@@ -82,9 +82,4 @@ def from_link(query: str) -> Order | None:
     if given.keys() & set(FAMILIES) - {FAMILY}:
         return None
     given = {name: value for name, value in given.items() if name in known}
-    return Order.from_dict({name: _number(value) if name in NUMBERS else value for name, value in given.items()}) if given else None
-
-
-def _number(text: str) -> Any:
-    """The number that is written there; what is none stays text, for the check to refuse."""
-    return json.loads(text) if re.fullmatch(r"-?\d+(\.\d+)?", text, re.ASCII) else text
+    return Order.from_dict(ui.link_values(given, NUMBERS)) if given else None

@@ -326,7 +326,7 @@ def watch(job: Any, request: gr.Request) -> tuple[Any, ...]:
     try:
         report, rows = report_of(job or "", ui.language_of(request))
     except FileNotFoundError:  # swept, or there was none: the browser forgets it
-        return "", waiting_html(), gr.Timer(active=False), *(gr.update(visible=False),) * 3, gr.update(interactive=True)
+        return "", ui.empty_state(TEXTS, "empty"), gr.Timer(active=False), *(gr.update(visible=False),) * 3, gr.update(interactive=True)
     active, over = report["state"] in jobs.ACTIVE, report["state"] in ("stopped", "failed")
     return (
         job,
@@ -337,11 +337,6 @@ def watch(job: Any, request: gr.Request) -> tuple[Any, ...]:
         gr.update(visible=report["model"] is not None and not active),
         gr.update(interactive=not active),
     )
-
-
-def waiting_html() -> str:
-    """What stands where a training will be."""
-    return f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html("empty")}</b><span>{TEXTS.html("empty_hint")}</span></div>'
 
 
 def panel(report: Mapping[str, Any], rows: Sequence[bytes]) -> str:
@@ -436,7 +431,7 @@ def build(page: Page) -> None:
                 seed = gr.Number(0, precision=0, minimum=0, maximum=2**32 - 1, label=TEXTS("seed"))
             start = gr.Button(TEXTS("start"), variant="primary", elem_id="pixel-retrain-start")
         with gr.Column(scale=6, min_width=300, elem_id="pixel-retrain-job"):
-            shown = ui.raw(waiting_html(), elem_id="pixel-retrain-panel")
+            shown = ui.raw(ui.empty_state(TEXTS, "empty"), elem_id="pixel-retrain-panel")
             stop = gr.Button(TEXTS("cancel"), variant="stop", visible=False, elem_id="pixel-retrain-cancel")
             again = gr.Button(TEXTS("resume"), variant="primary", visible=False, elem_id="pixel-retrain-resume")
             with gr.Row(visible=False, elem_id="pixel-retrain-take") as take:

@@ -202,11 +202,7 @@ def filled(template: str) -> str:
     """The template with its words, in both languages where markup may stand, and both in one text where it may not."""
     for key, texts in TEXTS.table.items():
         template = template.replace(f"[{key}_alt]", " / ".join(texts)).replace(f"[{key}]", TEXTS.html(key))
-    return template.replace("[waiting]", empty_state())
-
-
-def empty_state() -> str:
-    return f'<div class="lunaris-empty">{ui.moon()}<b>{TEXTS.html("empty")}</b><span>{TEXTS.html("empty_hint")}</span></div>'
+    return template.replace("[waiting]", ui.empty_state(TEXTS, "empty"))
 
 
 def build(page: Page) -> None:
