@@ -1,7 +1,7 @@
 """Does collaboration help? Trains MoC, its ablations and its rivals alike, and writes lunaris/moc/comparison.json and RESULTS.md.
 
     python benchmarks/moc_compare.py [--minutes N] [--jobs N] [--quick] [--json] [--picture FILE]     the comparison
-    python benchmarks/moc_compare.py --variance                  where MoC's spread over seeds at a high learning rate comes from
+    python benchmarks/moc_compare.py --variance                  where the spread over seeds comes from
     python benchmarks/moc_compare.py --explore                   changes of the layer, against the sparse mixture, before they are believed
 
 `lunaris.moc.compare` says what is compared and how. Runs are kept in runs/moc_compare, so that a call that is stopped (Ctrl-C, --minutes)
@@ -15,7 +15,7 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -28,18 +28,34 @@ from lunaris.moc.config import MoCModelConfig
 ROOT = Path(__file__).parent.parent
 COMPARISON = ROOT / "lunaris/moc/comparison.json"
 SPARSE = "sparse mixture"
-HIGH_RATE = 3e-3  # at which two seeds of the prototype were 0.20 nats apart
 
-# Each cure taken out alone: what differs in the model, and what `trial` takes out. "all out" is the prototype's layer.
-CURES: dict[str, tuple[dict[str, Any], str]] = {
-    "all cures": ({}, ""),
-    "no QK-norm": ({"meeting_norm": False}, ""),
-    "no z-loss": ({"z_loss_weight": 0.0}, ""),
-    "peer output not over the root of the rank": ({}, "peer_scale"),
-    "no diversity loss": ({"diversity_weight": 0.0}, ""),
-    "no gradient from the meeting to the experts": ({"meeting_gradient": 0.0}, ""),
-    "all out": ({"meeting_norm": False, "z_loss_weight": 0.0}, "peer_scale"),
+
+class Asked(NamedTuple):
+    """A line of a side study: the model, its learning rate, what `trial` takes out, and an optimizer other than the comparison's."""
+
+    model: MoCModelConfig
+    rate: float
+    without: str = ""
+    optimizer: str = ""
+
+
+# Where the spread over seeds comes from: each line is a layer, what differs in its model and training, and what `trial` takes out.
+# "all out" is the prototype's layer. The rate of AdamW is that at which two seeds of the prototype were 0.20 nats apart.
+ADAMW = {"optimizer": "adamw", "rate": 3e-3}
+CURES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
+    "sparse mixture": ("top_k", {}, {}),
+    "sparse mixture, AdamW": ("top_k", {}, ADAMW),
+    "sparse mixture, AdamW, wider start": ("top_k", {"init_std": 0.06}, ADAMW),
+    "MoC": ("moc", {}, {}),
+    "MoC, AdamW": ("moc", {}, ADAMW),
+    "MoC, AdamW, all out": ("moc", {"meeting_norm": False, "z_loss_weight": 0.0}, ADAMW | {"without": "peer_scale"}),
+    "MoC, twice the rate": ("moc", {}, {"rate": 8e-3}),
+    "MoC, twice the rate, no QK-norm": ("moc", {"meeting_norm": False}, {"rate": 8e-3}),
+    "MoC, twice the rate, no z-loss": ("moc", {"z_loss_weight": 0.0}, {"rate": 8e-3}),
+    "MoC, twice the rate, peer output not over the root of the rank": ("moc", {}, {"rate": 8e-3, "without": "peer_scale"}),
+    "MoC, twice the rate, all out": ("moc", {"meeting_norm": False, "z_loss_weight": 0.0}, {"rate": 8e-3, "without": "peer_scale"}),
 }
+PLATEAU = 5.6  # nats per token of training: a third of a nat below what the tokens' own frequencies give
 
 # Changes within MoC's idea that may make it learn better, each with its reason.
 LOOK_AT_ALL = {"cross_all": True}
@@ -54,14 +70,18 @@ IDEAS: dict[str, tuple[dict[str, Any], str]] = {
     "consensus, twice the rank": ({"consensus": True, "rank": -2}, "a wider channel between the experts"),
     "consensus and refine, no diversity loss": ({"consensus": True, "refine": True, "diversity_weight": 0.0}, "the three together"),
     "look at all, no diversity loss": (LOOK_AT_ALL | {"diversity_weight": 0.0}, "over eight experts the loss has more to forbid"),
+    "look at all, a tenth of the balance loss": (LOOK_AT_ALL | {"aux_loss_weight": 0.001}, "evenness can cost freedom"),
     "look at all, twice the rank": (LOOK_AT_ALL | {"rank": -2}, "a wider channel between the experts"),
-    "look at all, four times the rank": (LOOK_AT_ALL | {"rank": -4}, "wider still"),
     "look at all, consensus": (LOOK_AT_ALL | {"consensus": True}, "the chosen take what they need, and all add a little"),
-    "look at all, refine": (LOOK_AT_ALL | {"refine": True}, "the best two of the single changes"),
-    "look at all, twice the rank, no diversity loss": (LOOK_AT_ALL | {"rank": -2, "diversity_weight": 0.0}, "what each of them gained"),
+    "look at all, refine": (LOOK_AT_ALL | {"refine": True}, "the chosen are told before their last matrix and after it"),
+    "look at all, consensus, refine": (LOOK_AT_ALL | {"consensus": True, "refine": True}, "the three that let more be said"),
+    "look at all, consensus, refine, no diversity loss": (
+        LOOK_AT_ALL | {"consensus": True, "refine": True, "diversity_weight": 0.0},
+        "all four",
+    ),  # fmt: skip
 }
 PLAIN: dict[str, Any] = {}  # the layer before any idea
-FINALISTS = 5  # ideas that go on to further seeds after the first: successive halving (Jamieson & Talwalkar 2016)
+FINALISTS = 4  # ideas that go on to further seeds after the first: successive halving (Jamieson & Talwalkar 2016)
 
 
 # --- the comparison ----------------------------------------------------------------------------------------------------------------
@@ -158,32 +178,43 @@ def draw(found: Mapping[str, Any], path: str) -> None:
 
 
 def side_study(
-    config: CompareConfig, folder: str | Path, asked: Mapping[str, tuple[Any, str, float]], seeds: Sequence[int], say: Callable
+    config: CompareConfig, folder: str | Path, asked: Mapping[str, Asked], seeds: Sequence[int], say: Callable
 ) -> list[dict] | None:
-    """One line for each of `asked` (name -> model, what is taken out, learning rate) over `seeds`; None when the time was up."""
+    """One line for each of `asked` over `seeds`; None when the time was up."""
     study = Study(config, folder, say=say)
     runs = {
-        (name, seed): study.trial(model, rate=rate, seed=seed, without=without)
+        (name, seed): study.trial(line.model, rate=line.rate, seed=seed, without=line.without, optimizer=line.optimizer)
         for seed in seeds
-        for name, (model, without, rate) in asked.items()
+        for name, line in asked.items()
     }
     if not study.run({f"{name}, seed {seed}": trial for (name, seed), trial in runs.items()}):
         say(study.left(runs.values()))
         return None
     lines = []
-    for name, (_, _, rate) in asked.items():
+    for name, line in asked.items():
         found = [study.kept(runs[name, seed]) for seed in seeds]
         losses = [run["loss"] for run in found]
         failed = sum(loss is None for loss in losses)
         kept = [run for run in found if not run["diverged"]] or found
         lines.append({
-            "name": name, "learning rate": rate, "diverged": failed, "losses": losses, "bpb": [run["bits_per_byte"] for run in found],
+            "name": name, "learning rate": line.rate, "diverged": failed, "losses": losses, "bpb": [run["bits_per_byte"] for run in found],
+            "plateau left at step": [left_plateau(run["log"]) for run in found],
             "grad norm, median": statistics.median(run["grad_norm"]["median"] for run in found),
             "grad norm, largest": max(run["grad_norm"]["max"] for run in found),
             **{key: _mean(run.get(key) for run in kept) for key in FIGURES},
             "curves": [run["curve"] for run in found], "logs": [run["log"] for run in found],
         })  # fmt: skip
     return lines
+
+
+def left_plateau(log: Sequence[Sequence[float]]) -> int | None:
+    """The first logged step from which on the training loss stays below PLATEAU; None when it never does."""
+    step = None
+    for row in reversed(log):
+        if row[1] >= PLATEAU:
+            break
+        step = row[0]
+    return step
 
 
 FIGURES = ("router_entropy", "peer_entropy", "load_min", "load_max", "cpu_seconds")
@@ -197,19 +228,21 @@ def _mean(values: Any) -> float | None:
 def side_table(lines: list[dict], against: str = "") -> str:
     """The lines as Markdown; `against` a name: the difference to it, pair by pair of equal seeds."""
     columns = ("learning rate", "grad norm, median", "grad norm, largest", *FIGURES)
-    told = [f"| | seeds | nats per token ± sd | {f'minus {against} ± 95 % | ' if against else ''}{' | '.join(columns)} |"]
-    told.append("|---" * (len(columns) + (4 if against else 3)) + "|")
+    gap = f"minus {against} ± 95 % | " if against else ""
+    told = [f"| | seeds | nats per token ± sd | {gap}plateau left at step | {' | '.join(columns)} |"]
+    told.append("|---" * (len(columns) + (5 if against else 4)) + "|")
     base = next((line["losses"] for line in lines if line["name"] == against), None)
     for line in lines:
         losses, n = line["losses"], len(line["losses"])
-        whole = None not in losses
-        value = f"{statistics.mean(losses):.4f}" + (f" ± {statistics.stdev(losses):.4f}" if n > 1 else "") if whole else ""
-        failed = f"{line['diverged']} of {n} diverged"
-        cells = ["" if line[column] is None else f"{line[column]:.3g}" for column in columns]
+        value = f"{line['diverged']} of {n} diverged"
+        if not line["diverged"]:
+            value = f"{statistics.mean(losses):.4f}" + (f" ± {statistics.stdev(losses):.4f}" if n > 1 else "")
+        cells = [", ".join("never" if step is None else str(step) for step in line["plateau left at step"])]
+        cells += ["" if line[column] is None else f"{line[column]:.3g}" for column in columns]
         if against:
             pairs = [(a, b) for a, b in zip(losses, base, strict=False) if a is not None and b is not None]
             cells.insert(0, "" if line["name"] == against or not pairs else _gap(*zip(*pairs, strict=True)))
-        told.append(f"| {line['name']} | {n} | {value or failed} | {' | '.join(cells)} |")
+        told.append(f"| {line['name']} | {n} | {value} | {' | '.join(cells)} |")
     return "\n".join(told)
 
 
@@ -220,23 +253,27 @@ def _gap(ours: Sequence[float], theirs: Sequence[float]) -> str:
     return f"{gap.mean:+.4f} ± {gap.half:.4f}"
 
 
+def cure_models(config: CompareConfig) -> dict[str, Asked]:
+    """The lines of CURES, at the middle learning rate of the grid unless they say otherwise."""
+    rate = config.learning_rates[len(config.learning_rates) // 2]
+    models = {name: variant.model for name, variant in variants(config).items()}
+    return {name: Asked(models[kind].replace(**changes), **{"rate": rate} | told) for name, (kind, changes, told) in CURES.items()}
+
+
 def variance(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
-    """MoC with each cure taken out alone, at the learning rate at which its prototype was unstable."""
-    moc = variants(config)["moc"].model
-    return side_study(
-        config, folder, {name: (moc.replace(**changes), out, HIGH_RATE) for name, (changes, out) in CURES.items()}, range(1, n + 1), say
-    )
+    """The spread over n seeds: by optimizer, and with each cure of MoC's instability taken out at twice the rate."""
+    return side_study(config, folder, cure_models(config), range(1, n + 1), say)
 
 
-def idea_models(config: CompareConfig) -> dict[str, tuple[MoCModelConfig, str, float]]:
+def idea_models(config: CompareConfig) -> dict[str, Asked]:
     """The sparse mixture, and each idea's layer as wide as the mixture's active parameters allow, at the middle learning rate."""
     all_variants = variants(config)
     sparse, moc = all_variants["top_k"].model, all_variants["moc"].model.replace(**PLAIN)
     rate = config.learning_rates[len(config.learning_rates) // 2]
-    asked = {SPARSE: (sparse, "", rate)}
+    asked = {SPARSE: Asked(sparse, rate)}
     for name, (changes, _) in IDEAS.items():
         changes = {key: -value * moc.summary_rank if key == "rank" else value for key, value in changes.items()}
-        asked[name] = (fitted(moc.replace(**changes), sparse), "", rate)
+        asked[name] = Asked(fitted(moc.replace(**changes), sparse), rate)
     return asked
 
 
@@ -265,7 +302,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under a minute on a toy scale, written nowhere")
     parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
     parser.add_argument("--picture", default="", metavar="FILE", help="also draw the table and the curves: .svg or .png")
-    parser.add_argument("--variance", action="store_true", help="instead: MoC with each cure of its instability taken out")
+    parser.add_argument("--variance", action="store_true", help="instead: optimizers, and MoC with each cure of its instability taken out")
     parser.add_argument("--explore", action="store_true", help="instead: changes of the layer against the sparse mixture")
     parser.add_argument("--runs", default=FOLDER, metavar="DIR", help=f"where runs are kept (default: {FOLDER})")
     add_flags(parser, CompareConfig, "the study")
@@ -297,7 +334,7 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
             print(json.dumps({"claims": [], "lines": lines}))
             return
         title = (
-            f"the spread over {n} seeds at learning rate {HIGH_RATE:g}"
+            f"where the spread over seeds comes from ({n} seeds)"
             if args.variance
             else f"changes of the layer (seed 1; {n} seeds for the best)"
         )

@@ -362,7 +362,8 @@ def pretended(trial, data, folder, until, parent=0):
     diverged = "the loss became nan at step 3" if not model.meeting_norm and trial.without else ""
     found = {
         "key": trial.key, "settings": trial.settings, "bits_per_byte": None if diverged else bpb, "loss": None if diverged else bpb,
-        "curve": [[train.steps // 2, bpb + 1], [train.steps, bpb]], "cpu_seconds": 3.0, "grad_norm": {"median": 1.0, "max": 5.0}, "log": [],
+        "curve": [[train.steps // 2, bpb + 1], [train.steps, bpb]], "cpu_seconds": 3.0, "grad_norm": {"median": 1.0, "max": 5.0},
+        "log": [[1, 6.9], [10, 5.5]],
         "diverged": diverged, "load_min": 0.5, "load_max": 1.5, "router_entropy": 1.2, "peer_entropy": 0.9,
     }  # fmt: skip
     (folder / f"{trial.key}.json").write_text(json.dumps(found))
@@ -412,14 +413,17 @@ def test_the_studies_of_spread_and_of_ideas_write_their_tables(tmp_path, monkeyp
     run_compare(monkeypatch, tmp_path, "--explore")
     text = results.RESULTS.read_text(encoding="utf-8")
     assert all(f"| {name} | " in text for name in (*moc_compare.CURES, *moc_compare.IDEAS, "sparse mixture"))
-    assert "| all out | 3 | 3 of 3 diverged |" in text and "| plain | 3 | 2.1040 ± 0.0030 | +0.1000 ± 0.0000 |" in text
+    assert (
+        "| MoC, AdamW, all out | 3 | 3 of 3 diverged |" in text
+        and "| plain | 3 | 2.1040 ± 0.0030 | +0.1000 ± 0.0000 | 10, 10, 10 |" in text
+    )
     short = [name for name in moc_compare.IDEAS if f"| {name} | 1 | 2.1040 | +0.1000 | " in text]  # they lost on the first seed
     assert len(short) == len(moc_compare.IDEAS) - moc_compare.FINALISTS
     assert not (tmp_path / "comparison.json").exists()
 
 
 def test_every_idea_is_a_model_and_pays_for_what_it_adds():
-    models = {name: model for name, (model, _, _) in moc_compare.idea_models(CompareConfig()).items()}
+    models = {name: model for name, (model, *_) in moc_compare.idea_models(CompareConfig()).items()}
     limit = moc.parameter_counts(models["sparse mixture"]).active
     assert set(models) == {"sparse mixture", *moc_compare.IDEAS} and len(set(models.values())) == len(models)
     assert all(0.96 * limit < moc.parameter_counts(model).active <= limit for model in models.values())

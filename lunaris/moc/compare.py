@@ -30,7 +30,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from lunaris.core.config import BaseConfig, ConfigError, option
 from lunaris.moc.config import MoCModelConfig
@@ -48,14 +48,15 @@ SAME = 0.02  # two numbers of steps that differ by less are one run
 
 @dataclass(frozen=True)
 class CompareConfig(BaseConfig):
-    """The study's size. With the defaults a bit more than two hours on one slow core, all seeds and the tuning included."""
+    """The study's size. With the defaults about two hours on one slow core, all seeds and the tuning included."""
 
     source: str = option("", "text to learn; empty = texto_pt_literatura of the folder LUNARIS_DATA, without that 'procedural'")
-    steps: int = option(500, "optimiser steps at equal active parameters", ge=8, le=1_000_000)
+    optimizer: Literal["adamw", "muon"] = option("muon", "of all variants; muon leaves the plateau of the first steps alike in all seeds")
+    steps: int = option(300, "optimiser steps at equal active parameters", ge=8, le=1_000_000)
     batch_size: int = option(8, "texts in a batch", ge=1, le=4096)
     seq_len: int = option(128, "tokens of one text of a batch", ge=8, le=4096)
     seeds: int = option(5, "runs of each variant in the table", ge=2, le=100)
-    learning_rates: tuple[float, ...] = option((0.0015, 0.003, 0.006), "the grid of learning rates; it grows by halves and doubles", gt=0)
+    learning_rates: tuple[float, ...] = option((0.002, 0.004, 0.008), "the grid of learning rates; it grows by halves and doubles", gt=0)
     growths: int = option(3, "how often a grid may grow", ge=0, le=10)
     d_model: int = option(96, "width", ge=16, le=4096)
     n_layers: int = option(3, "decoder layers", ge=1, le=64)
@@ -74,7 +75,7 @@ class CompareConfig(BaseConfig):
     def check(self) -> None:
         rates = self.learning_rates
         if not rates or list(rates) != sorted(set(rates)):
-            raise ConfigError(f"learning_rates must be numbers that rise, got {' '.join(map(str, rates))}; try 0.0015 0.003 0.006")
+            raise ConfigError(f"learning_rates must be numbers that rise, got {' '.join(map(str, rates))}; try 0.002 0.004 0.008")
         if self.n_experts % self.top_k or self.n_experts < 2 * self.top_k:
             raise ConfigError(
                 f"n_experts must be a multiple of top_k {self.top_k} and at least twice it, for Switch's wider experts, got "
@@ -208,7 +209,9 @@ class Study:
             self._data = open_prepared(folder)
         return self._data
 
-    def trial(self, model: MoCModelConfig, *, rate: float, seed: int, steps: int = 0, points: int = 0, without: str = "") -> "Trial":
+    def trial(
+        self, model: MoCModelConfig, *, rate: float, seed: int, steps: int = 0, points: int = 0, without: str = "", optimizer: str = ""
+    ) -> "Trial":
         """A run of this study: only what is named differs. `points` of its curve, else as many as the study's."""
         from lunaris.moc.train import MoCTrainConfig
         from lunaris.moc.trial import Trial
@@ -217,6 +220,7 @@ class Study:
         steps = steps or config.steps
         train = MoCTrainConfig(
             steps=steps, batch_size=config.batch_size, accumulation_steps=1, learning_rate=rate, warmup_steps=max(1, steps // 20),
+            optimizer=optimizer or config.optimizer,
             ema_decay=0.0, eval_every=-(-steps // (points or config.evaluations)), save_every=250, keep_checkpoints=1, seed=seed,
             seq_len=config.seq_len, eval_tokens=config.eval_tokens, device="cpu", threads=1, tracker="none",
         )  # fmt: skip
@@ -408,7 +412,7 @@ def table(
         curves[row.name] = [[p[0][0], *(round(f([b for _, b in p]), 5) for f in (statistics.mean, statistics.stdev))] for p in points]
     text = Path(config.text)
     setup = {
-        "steps": config.steps, "batch_size": config.batch_size, "seq_len": config.seq_len,
+        "optimizer": config.optimizer, "steps": config.steps, "batch_size": config.batch_size, "seq_len": config.seq_len,
         "text": text.name if text.exists() else config.text, "seeds": seeds,
         "command": command, "eval_tokens": config.eval_tokens, "vocab_size": config.vocab_size, "d_model": config.d_model,
         "n_layers": config.n_layers, "n_experts": config.n_experts, "top_k": config.top_k, "tuning_seed": TUNING_SEED,
