@@ -47,6 +47,16 @@ class ModelCache:
         key = (family, ref, folders)
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
+        try:
+            return self._get(key, load, loading, refresh)
+        except BaseException:
+            with self._lock:
+                if key not in self._entries:
+                    self._loading.pop(key, None)  # who waits for it has it in hand; a ref that names nothing leaves nothing behind
+            raise
+
+    def _get(self, key: Key, load: Callable[[Path], Any], loading: threading.Lock, refresh: bool) -> Loaded:
+        _, ref, folders = key
         with loading:
             known = self._entries.get(key)
             folder = hub.resolve(ref, folders=folders) if known is None or refresh or _stamp(known.folder) is None else known.folder

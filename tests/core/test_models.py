@@ -162,3 +162,13 @@ def test_the_budget_is_at_most_a_quarter_of_the_memory():
     import psutil
 
     assert 0 < models.default_budget() <= psutil.virtual_memory().total // 4
+
+
+def test_refs_that_name_nothing_leave_nothing_behind(tmp_path, loads):
+    """Each ref that failed to load kept a lock for ever: whoever typed nonsense made the server grow."""
+    cache, good = models.ModelCache(10_000), str(checkpoint(tmp_path / "a"))
+    cache.get("test", good, loads)
+    for i in range(20):
+        with pytest.raises((FileNotFoundError, ValueError)):
+            cache.get("test", str(tmp_path / f"none-{i}"), loads)
+    assert [ref for _, ref, _ in cache._loading] == [good] and cache.get("test", good, loads) and loads.calls == ["a"]
