@@ -98,20 +98,15 @@ def claims(found: Mapping[str, Any]) -> list[dict]:
         "baseline": f"sparse mixture {by_name['top_k']['loss_sd']:.4f}; one nat per token is {bits:.3f} bits per byte",
     }  # fmt: skip
     made = [spread]
-
-    def gap(name: str, row: Mapping[str, Any], found: Mapping[str, Any], ours: Mapping[str, Any], aim: float | None = None) -> None:
+    for name, gap in found["differences"].items():
+        row = by_name[name]
+        reading = "equal compute" if row["group"] == "equal_compute" else "equal active parameters"
+        sd = moc["bpb_sd"]
         made.append({
-            "name": name, "value": found["mean"], "unit": "bits per byte", "spread": found["half"], "n": n, "aim": aim,
-            "baseline": f"{row['bpb_mean']} ± {row['bpb_sd']}; ours {ours['bpb_mean']} ± {ours['bpb_sd']}",
+            "name": f"MoC minus {row['label_en']}, {reading}", "value": gap["mean"], "unit": "bits per byte", "spread": gap["half"], "n": n,
+            "aim": round(-3 * sd, 4) if name == "top_k" else None,
+            "baseline": f"{row['bpb_mean']} ± {row['bpb_sd']}; MoC {moc['bpb_mean']} ± {sd}",
         })  # fmt: skip
-
-    sparse, opened = by_name["top_k"], by_name["moc_open"]
-    three_sd = {name: round(-3 * max(row["bpb_sd"], sparse["bpb_sd"]), 4) for name, row in (("moc", moc), ("open", opened))}
-    gap(f"{opened['label_en']}, minus {sparse['label_en']}, equal active parameters", sparse, found["open"], opened, three_sd["open"])
-    for name, told in found["differences"].items():
-        reading = "equal compute" if by_name[name]["group"] == "equal_compute" else "equal active parameters"
-        label = f"MoC minus {by_name[name]['label_en']}, {reading}"
-        gap(label, by_name[name], told, moc, three_sd["moc"] if name == "top_k" else None)
     return made
 
 

@@ -399,7 +399,7 @@ def test_the_comparison_writes_its_table_its_file_and_its_picture(tmp_path, monk
     assert str(tmp_path) not in json.dumps(found)
     assert "MoC loses to the sparse mixture" in text and found["verdict"]["en"] in text
     first, second = text.split("**Equal active parameters")[1].split("**Equal training MACs")
-    assert first.count("\n| ") == 8 and second.count("\n| ") == 10  # seven variants, and nine; and the head
+    assert first.count("\n| ") == 7 and second.count("\n| ") == 9  # six variants, and eight; and the head
     assert "| MoC, 2 of 8 |" in first and "| MoC, 2 of 8 |" in second and "dense, as wide as all 8" not in first
     assert read_image(tmp_path / "p.png").shape[2] == 4
     run_compare(monkeypatch, tmp_path, "--seeds", "3", "--json")

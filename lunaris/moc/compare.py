@@ -103,9 +103,6 @@ class CompareConfig(BaseConfig):
 # --- who takes part --------------------------------------------------------------------------------------------------------------
 
 
-OPEN = {"cross_all": True, "consensus": True}  # MoC's layer improved: see the ideas of benchmarks/moc_compare.py
-
-
 class Variant(NamedTuple):
     """One model of the study. `active`: whether it has the sparse mixture's active parameters, so that it takes part in both readings."""
 
@@ -131,7 +128,6 @@ def variants(config: CompareConfig) -> dict[str, Variant]:
         "moc": Variant(f"MoC, {k} of {e}", f"MoC, {k} de {e}", moc, True),
         "moc_no_meeting": Variant("MoC without the meeting", "MoC sem a reunião", moc.replace(meeting=False), True),
         "moc_no_peers": Variant("MoC without the peer attention", "MoC sem a atenção entre pares", moc.replace(peer_attention=False), True),
-        "moc_open": Variant("MoC, all heard", "MoC, todos ouvidos", moc.replace(**OPEN), True),
         "dense_total": Variant(f"dense, as wide as all {e}", f"densa, larga como todos os {e}", dense_total, False),
         "soft_all": Variant(f"all {e} experts, weighted", f"todos os {e} especialistas, ponderados", moc.replace(ffn="soft_all"), False),
     }  # fmt: skip
@@ -372,9 +368,6 @@ class Difference(NamedTuple):
     def sure(self) -> bool:
         return abs(self.mean) > self.half
 
-    def told(self) -> dict[str, Any]:
-        return {"mean": round(self.mean, 5), "half": round(self.half, 5), "sure": self.sure}
-
 
 def table(
     config: CompareConfig,
@@ -388,7 +381,6 @@ def table(
     rows          one for each line of `rows`; bpb per seed with mean and sample standard deviation; CPU seconds: the median run's
     curves        name -> [[step, mean, sd], …]; the last point is the row's figure
     differences   MoC minus each other row, pair by pair of equal seeds, with half the width of the 95 % interval
-    open          the same of the improved MoC minus the sparse mixture, at equal active parameters
     """  # fmt: skip
     from lunaris.moc.model import parameter_counts
 
@@ -425,13 +417,13 @@ def table(
         "command": command, "eval_tokens": config.eval_tokens, "vocab_size": config.vocab_size, "d_model": config.d_model,
         "n_layers": config.n_layers, "n_experts": config.n_experts, "top_k": config.top_k, "tuning_seed": TUNING_SEED,
     }  # fmt: skip
-    scores = {line["name"]: line["bpb"] for line in lines}
-    gaps = {name: Difference.of(scores["moc"], bpb) for name, bpb in scores.items() if name != "moc"}
-    opened = Difference.of(scores["moc_open"], scores["top_k"])
-    return {
-        "setup": setup, "rows": lines, "curves": curves, "differences": {name: gap.told() for name, gap in gaps.items()},
-        "open": opened.told(), "verdict": verdict(lines, gaps, opened, len(seeds)),
-    }  # fmt: skip
+    gaps = {line["name"]: Difference.of(lines[_index(lines, "moc")]["bpb"], line["bpb"]) for line in lines if line["name"] != "moc"}
+    differences = {name: {"mean": round(gap.mean, 5), "half": round(gap.half, 5), "sure": gap.sure} for name, gap in gaps.items()}
+    return {"setup": setup, "rows": lines, "curves": curves, "differences": differences, "verdict": verdict(lines, gaps, len(seeds))}
+
+
+def _index(lines: Sequence[Mapping[str, Any]], name: str) -> int:
+    return next(i for i, line in enumerate(lines) if line["name"] == name)
 
 
 def _median(runs: Sequence[Mapping[str, Any]], name: str) -> float | None:
@@ -439,31 +431,27 @@ def _median(runs: Sequence[Mapping[str, Any]], name: str) -> float | None:
     return round(statistics.median(values), 4) if values else None
 
 
-def verdict(lines: Sequence[Mapping[str, Any]], gaps: Mapping[str, Difference], opened: Difference, n_seeds: int) -> dict[str, str]:
-    """What the table says about MoC, in two languages: against the sparse mixture, and against the best at equal compute; and whether the
-    improved layer (`opened`: its difference) does better."""
+def verdict(lines: Sequence[Mapping[str, Any]], gaps: Mapping[str, Difference], n_seeds: int) -> dict[str, str]:
+    """What the table says about MoC, in two languages: against the sparse mixture, and against the best at equal compute."""
     by_name = {line["name"]: line for line in lines}
     moc, sparse = by_name["moc"], by_name["top_k"]
     best = min(
         (line for line in lines if line["group"] == "equal_compute" and line["variant"][:3] != "moc"), key=lambda line: line["bpb_mean"]
     )
     work, seconds = (moc[name] / max(sparse[name], 1e-9) for name in ("macs_per_token", "cpu_seconds"))
-    told = {"top_k": gaps["top_k"], "best": gaps[best["name"]], "open": opened}
+    told = {"top_k": gaps["top_k"], "best": gaps[best["name"]]}
     en, pt = ({key: words[_outcome(gap)] for key, gap in told.items()} for words in (OUTCOMES_EN, OUTCOMES_PT))
     numbers = {key: f"{gap.mean:+.4f} ± {gap.half:.4f}" for key, gap in told.items()}
     return {
         "en": (
             f"At equal active parameters MoC {en['top_k']} the sparse mixture ({numbers['top_k']} bits per byte, {n_seeds} seeds), with "
             f"{work:.1f} times its work per token and {seconds:.1f} times its CPU time. At equal compute MoC {en['best']} the best of the "
-            f"others, {best['label_en']} ({numbers['best']}). With all experts heard, where the chosen look at all and all add a little, "
-            f"it {en['open']} the sparse mixture at equal active parameters ({numbers['open']})."
+            f"others, {best['label_en']} ({numbers['best']})."
         ),
         "pt": _decimal_commas(
             f"Com os mesmos parâmetros ativos, o MoC {pt['top_k']} a mistura esparsa ({numbers['top_k']} bits por byte, "
             f"{n_seeds} sementes), com {work:.1f} vezes o trabalho por token e {seconds:.1f} vezes o tempo de CPU. Com a mesma computação, "
-            f"o MoC {pt['best']} a melhor das outras, {best['label_pt']} ({numbers['best']}). Com todos os especialistas ouvidos, em que "
-            f"os escolhidos olham para todos e todos somam um pouco, ele {pt['open']} a mistura esparsa com os mesmos parâmetros ativos "
-            f"({numbers['open']})."
+            f"o MoC {pt['best']} a melhor das outras, {best['label_pt']} ({numbers['best']})."
         ),
     }
 
