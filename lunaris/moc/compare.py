@@ -24,11 +24,12 @@ import os
 import re
 import statistics
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -250,7 +251,7 @@ class Study:
                     break
                 ended(name, run_one(trial, place, self.folder, self._until))
         else:
-            with ProcessPoolExecutor(self.config.jobs, mp_context=get_context("spawn")) as pool:
+            with ProcessPoolExecutor(self.config.jobs, mp_context=get_context("spawn"), initializer=_end_with_parent) as pool:
                 futures = {pool.submit(run_one, trial, place, self.folder, self._until, os.getpid()): name for name, trial in todo.items()}
                 for future in as_completed(futures):
                     ended(futures[future], future.result())
@@ -260,6 +261,17 @@ class Study:
         """How much of `wanted` is missing, in words."""
         todo = [trial for trial in wanted if self.kept(trial) is None]
         return f"{len(todo)} runs are left; give the same command again to go on"
+
+
+def _end_with_parent() -> None:
+    """End this process a while after the one that started it, which it would outlive, waiting for work for ever; `run_one` saves first."""
+
+    def wait() -> None:
+        parent_process().join()
+        time.sleep(60)
+        os._exit(1)
+
+    threading.Thread(target=wait, daemon=True).start()
 
 
 def run_one(trial: "Trial", data: Path, folder: Path, until: float, parent: int = 0) -> dict[str, Any] | None:

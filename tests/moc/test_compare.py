@@ -306,8 +306,8 @@ def test_a_job_ends_with_the_process_that_gave_it(study, tmp_path):
 def test_jobs_run_side_by_side_and_each_result_is_told(text, tmp_path, pretend, monkeypatch):
     """As the processes of a pool do, but in threads: a new process would have to import torch. Afresh, since torch does not fork."""
 
-    def pool(jobs, mp_context):
-        assert (jobs, mp_context.get_start_method()) == (3, "spawn")
+    def pool(jobs, mp_context, initializer):
+        assert (jobs, mp_context.get_start_method(), initializer) == (3, "spawn", comparison._end_with_parent)
         return ThreadPoolExecutor(jobs)
 
     monkeypatch.setattr(comparison, "ProcessPoolExecutor", pool)
