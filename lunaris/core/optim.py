@@ -95,16 +95,17 @@ def orthogonalised(
     return x.to(stack.dtype)
 
 
-def inner_matrices(model: nn.Module, *, least: int = 32) -> dict[nn.Parameter, tuple[int, int, int]]:
+def inner_matrices(model: nn.Module, *, least: int = 8) -> dict[nn.Parameter, tuple[int, int, int]]:
     """The parameters that are matrices from features to features, with their shapes as stacks of matrices (m, a, b).
 
-    Left out are what Muon is not for: embeddings and the head that gives a vocabulary's logits, and all with a side below `least`
-    (routers, names, gates). A convolution's weight is one matrix, from its patch to its channels; other tensors of three dimensions are
-    stacks, as of experts.
+    Left out are what Muon is not for: embeddings, the head that gives a vocabulary's logits, the parameters whose rows are no features
+    (routers, names), which a module lists in ROWS_ALONE, and all with a side below `least`. A convolution's weight is one matrix, from its
+    patch to its channels; other tensors of three dimensions are stacks, as of experts.
     """
     apart = {id(module.weight) for module in model.modules() if isinstance(module, (nn.Embedding, nn.EmbeddingBag))}
     head = getattr(model, "get_output_embeddings", lambda: None)()
     apart |= {id(head.weight)} if head is not None else set()
+    apart |= {id(getattr(module, name)) for module in model.modules() for name in getattr(module, "ROWS_ALONE", ())}
     patches = {id(module.weight) for module in model.modules() if isinstance(module, nn.modules.conv._ConvNd)}
     found = {}
     for parameter in model.parameters():

@@ -111,7 +111,12 @@ def test_inner_matrices_are_those_from_features_to_features():
     found = {names[id(p)].removeprefix("model.layers.0."): shape for p, shape in inner_matrices(model).items()}
     experts = "mlp.experts"
     assert found[f"{experts}.gate_up"] == (4, 96, 64) and found[f"{experts}.down"] == (4, 64, 48)
-    assert not [name for name in found if any(word in name for word in ("embed", "lm_head", "router", "names", "norm"))]
+    assert not [name for name in found if any(word in name for word in ("embed", "lm_head", "router", "names", "score", "norm"))]
+    many = MoCForCausalLM(MoCConfig.from_model_config(TINY.replace(n_experts=16, rank=12)))  # whose router is as large as its ranks
+    names |= {id(p): name for name, p in many.named_parameters()}
+    small = {names[id(p)].removeprefix("model.layers.0.mlp."): shape for p, shape in inner_matrices(many).items() if 12 in shape}
+    assert {"meeting.qkv", "meeting.out", "peers.qkv", "peers.out", "summary"} <= set(small)
+    assert not [name for name in small if any(word in name for word in ("router", "names", "score"))]
     assert {"self_attn.q_proj.weight", "self_attn.o_proj.weight"} <= set(found)
     conv = nn.Conv2d(16, 32, 3)
     assert inner_matrices(conv) == {conv.weight: (1, 32, 144)}

@@ -191,6 +191,8 @@ class Meeting(nn.Module):
     into its say; not at zero, since then no expert that is not chosen would get a gradient.
     """
 
+    ROWS_ALONE = ("names", "score")
+
     def __init__(self, n_experts: int, rank: int, *, norm: bool = True):
         super().__init__()
         self.norm = norm
@@ -221,6 +223,8 @@ class PeerAttention(nn.Module):
 
     `out` starts at zero, so a fresh layer, and one made from a model without, adds nothing at first.
     """
+
+    ROWS_ALONE = ("names",)
 
     def __init__(self, d_model: int, n_experts: int, rank: int, *, norm: bool = True):
         super().__init__()
@@ -282,6 +286,8 @@ class CollaborativeExpertsModule(nn.Module):
     Routing is reckoned in float32 whatever the dtype. A lower dtype still changes the scores it starts from, so a few tokens choose
     otherwise in bfloat16. Raises ValueError for a top_k out of range.
     """
+
+    ROWS_ALONE = ("router",)  # one row an expert, for `core.optim`
 
     def __init__(
         self,
