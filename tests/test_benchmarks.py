@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
@@ -166,8 +167,13 @@ def test_the_sheet_shows_numbered_sprites_and_its_key_what_was_asked(tmp_path):
     assert len(pages["procedural"]) == len(set(pages["procedural"])) == 64 and all("red" in caption for caption in pages["real"])
     kinds = [sprites.parse(prompt) for prompt in pages["procedural"]]
     assert sum(bool(sprites.is_validation(*pair)) for pair in kinds) == 32
-    pixel_quality.write_sheets(tmp_path, [pixel_quality.System("ours (instant)", obedient)], {"procedural": pages["procedural"]})
-    assert {path.name for path in tmp_path.iterdir()} == {"procedural-instant.png", "key.json"}
+    own = {"procedural": pages["procedural"], "known": list(dict.fromkeys(data.held.captions))[:3]}  # what the data drew for these is there
+    pixel_quality.write_sheets(tmp_path, [pixel_quality.System("ours (instant)", obedient)], own, [data])
+    names = {path.name for path in tmp_path.iterdir()}
+    assert names == {"procedural-instant.png", "known-instant.png", "known-data.png", "key.json"}
+    drawn = [data.held.images[max(i for i, c in enumerate(data.held.captions) if c == caption)] for caption in own["known"]]
+    with Image.open(tmp_path / "known-data.png") as sheet:
+        assert (pixel_quality.cells(sheet, 16, 3) == np.stack(drawn)).all()
     key = json.loads((tmp_path / "key.json").read_text(encoding="utf-8"))
     assert list(key["procedural"].values()) == pages["procedural"] and key["procedural"]["1"] == pages["procedural"][0]
     images = sprites.make(9).images
@@ -343,9 +349,12 @@ def test_a_classifier_is_measured_by_the_judge():
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "benchmarks").glob("naming-*")), ids=lambda folder: folder.name)
 def test_every_kept_sheet_has_its_answers(folder):
-    """A verdict may be argued with only where the sheet, what was asked and what was named are all there."""
+    """A verdict may be argued with only where the sheet, what was asked and what was named are there; the data's is not ours."""
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
-    assert {path.name for path in folder.iterdir()} == {"answers.json", *(f"{page}-quality.png" for page in answers)}
+    assert {path.name for path in folder.iterdir()} == {
+        "answers.json",
+        *(f"{page}-quality.png" for page in answers if not page.endswith("of the data")),
+    }
     for rows in answers.values():
         assert list(rows) == [str(i) for i in range(1, 65)]
         assert all(row["asked"] and row["verdict"] in pixel_naming.VERDICTS for row in rows.values())
