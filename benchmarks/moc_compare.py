@@ -76,7 +76,6 @@ IDEAS: dict[str, tuple[dict[str, Any], str]] = {
     ),
     "look at all, consensus, twice the rank": (LOOK_AT_ALL | {"consensus": True, "rank": -2}, "and more of it"),
 }  # fmt: skip
-PLAIN: dict[str, Any] = {}  # the layer before any idea
 FINALISTS = 4  # ideas that go on to further seeds after the first: successive halving (Jamieson & Talwalkar 2016)
 
 
@@ -257,14 +256,14 @@ def cure_models(config: CompareConfig) -> dict[str, Asked]:
 
 
 def variance(config: CompareConfig, folder: str | Path, n: int, say: Callable) -> list[dict] | None:
-    """The spread over n seeds: by optimizer, and with each cure of MoC's instability taken out at twice the rate."""
+    """The spread over n seeds: by optimizer, and of MoC with its cures taken out."""
     return side_study(config, folder, cure_models(config), range(1, n + 1), say)
 
 
 def idea_models(config: CompareConfig) -> dict[str, Asked]:
     """The sparse mixture, and each idea's layer as wide as the mixture's active parameters allow, at the middle learning rate."""
     all_variants = variants(config)
-    sparse, moc = all_variants["top_k"].model, all_variants["moc"].model.replace(**PLAIN)
+    sparse, moc = all_variants["top_k"].model, all_variants["moc"].model
     rate = config.learning_rates[len(config.learning_rates) // 2]
     asked = {SPARSE: Asked(sparse, rate)}
     for name, (changes, _) in IDEAS.items():
@@ -298,7 +297,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="under a minute on a toy scale, written nowhere")
     parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
     parser.add_argument("--picture", default="", metavar="FILE", help="also draw the table and the curves: .svg or .png")
-    parser.add_argument("--variance", action="store_true", help="instead: optimizers, and MoC with each cure of its instability taken out")
+    parser.add_argument("--variance", action="store_true", help="instead: optimizers, and MoC with its cures taken out")
     parser.add_argument("--explore", action="store_true", help="instead: changes of the layer against the sparse mixture")
     parser.add_argument("--runs", default=FOLDER, metavar="DIR", help=f"where runs are kept (default: {FOLDER})")
     add_flags(parser, CompareConfig, "the study")

@@ -48,24 +48,19 @@ class ModelCache:
         with self._lock:
             loading = self._loading.setdefault(key, threading.Lock())
         try:
-            return self._get(key, load, loading, refresh)
-        except BaseException:
+            with loading:
+                known = self._entries.get(key)
+                folder = hub.resolve(ref, folders=folders) if known is None or refresh or _stamp(known.folder) is None else known.folder
+                stamp = _stamp(folder)
+                if known is None or (known.folder, known.stamp) != (folder, stamp):
+                    model = _load(load, folder, ref)
+                    known = Loaded(model, folder, stamp or (0, 0), hub.weight_hash(folder), size_of(model))
+                self._put(key, known)
+                return known
+        finally:
             with self._lock:
                 if key not in self._entries:
-                    self._loading.pop(key, None)  # who waits for it has it in hand; a ref that names nothing leaves nothing behind
-            raise
-
-    def _get(self, key: Key, load: Callable[[Path], Any], loading: threading.Lock, refresh: bool) -> Loaded:
-        _, ref, folders = key
-        with loading:
-            known = self._entries.get(key)
-            folder = hub.resolve(ref, folders=folders) if known is None or refresh or _stamp(known.folder) is None else known.folder
-            stamp = _stamp(folder)
-            if known is None or (known.folder, known.stamp) != (folder, stamp):
-                model = _load(load, folder, ref)
-                known = Loaded(model, folder, stamp or (0, 0), hub.weight_hash(folder), size_of(model))
-            self._put(key, known)
-            return known
+                    self._loading.pop(key, None)  # a ref that names nothing leaves nothing behind
 
     def names(self, family: str) -> list[str]:
         """The refs of `family` in memory, least recently used first."""

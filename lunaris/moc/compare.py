@@ -52,7 +52,7 @@ class CompareConfig(BaseConfig):
     """The study's size. With the defaults about two hours on one slow core, all seeds and the tuning included."""
 
     source: str = option("", "text to learn; empty = texto_pt_literatura of the folder LUNARIS_DATA, without that 'procedural'")
-    optimizer: Literal["adamw", "muon"] = option("muon", "of all variants; muon leaves the plateau of the first steps alike in all seeds")
+    optimizer: Literal["adamw", "muon"] = option("muon", "of all variants: adamw, or muon for the inner matrices and adamw for the rest")
     steps: int = option(300, "optimiser steps at equal active parameters", ge=8, le=1_000_000)
     batch_size: int = option(8, "texts in a batch", ge=1, le=4096)
     seq_len: int = option(128, "tokens of one text of a batch", ge=8, le=4096)

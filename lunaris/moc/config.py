@@ -35,7 +35,7 @@ class MoCModelConfig(BaseConfig):
     z_loss_weight: float = option(0.1, "weight of the z term, logsumexp² of the router's scores: keeps them small", ge=0, le=100)
     meeting_norm: bool = option(True, "moc: queries and keys of the meeting and of the peer attention are normalised: no runaway scores")
     meeting_gradient: float = option(
-        0.1, "moc: part of the gradient of what experts tell each other that goes on into them; whole, it drowns the main loss", ge=0, le=1
+        0.1, "moc: part of the gradient of what experts tell each other that goes on into them; 1 = all of it", ge=0, le=1
     )
     consensus: bool = option(
         False, "moc: what all experts say in the meeting, each as loud as its probability, is added to the output, at the rank's width"

@@ -278,7 +278,7 @@ class CollaborativeExpertsModule(nn.Module):
     cross_all       the chosen look at all experts instead of at each other
     meeting_norm    queries and keys are normalised in both (QK-norm, Henry et al. 2020)
     meeting_gradient  part of the gradient of the summaries that goes on into the experts: they are small, so that normalising them makes
-                    it large, and whole it drowns what the experts learn from their own outputs
+                    it large, and whole it may drown what the experts learn from their own outputs
     consensus       with a meeting: all summaries, weighted by all experts' probabilities, are added to the output through a matrix that
                     starts at zero. So every expert's probability gets a gradient, where top-k gives one to the chosen alone
     refine          with a meeting: what a chosen expert knows after it scales its hidden units, by 1 + a matrix that starts at zero
