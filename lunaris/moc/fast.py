@@ -25,7 +25,7 @@ from torch import Tensor, nn
 from lunaris.core.isolation import eval_mode
 from lunaris.core.layers.attention import rms_norm, rope_table
 from lunaris.core.layers.experts import TINY, CollaborativeExpertsModule
-from lunaris.moc.model import Bias, MoCDecoderLayer, MoCForCausalLM
+from lunaris.moc.model import CACHE, Bias, MoCDecoderLayer, MoCForCausalLM
 
 MAX_COPY = 1 << 29  # bytes of weights that are laid out anew; a larger model's are read as they lie
 
@@ -53,7 +53,7 @@ class MoCStepper:
         with eval_mode(self._model):
             rows = torch.tensor([list(ids)], device=self._tables.head.device)
             output = self._model(rows, use_cache=True, logits_to_keep=1, expert_bias=self._bias)
-        for memory, kept in zip(self._memories, output.past_key_values.layers, strict=True):
+        for memory, kept in zip(self._memories, output[CACHE].layers, strict=True):
             memory.all[:, : len(ids)] = torch.cat([kept.keys[0], kept.values[0]])
         self._read = len(ids)
         return output.logits[0, -1]

@@ -21,7 +21,7 @@ from transformers.cache_utils import DynamicCache
 from transformers.configuration_utils import PreTrainedConfig
 from transformers.masking_utils import create_causal_mask
 from transformers.modeling_layers import GradientCheckpointingLayer
-from transformers.modeling_outputs import ModelOutput
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 from transformers.modeling_utils import PreTrainedModel
 
 from lunaris.core.config import ConfigError
@@ -39,6 +39,7 @@ from lunaris.core.layers.experts import (
 from lunaris.moc.config import MoCModelConfig
 
 Bias = Tensor | Sequence[Sequence[float]]
+CACHE = next(field.name for field in fields(CausalLMOutputWithPast) if field.name in ("cache", "past_key_values"))  # since 5.24, before
 
 # --- config -----------------------------------------------------------------------------------------------------------------------
 
@@ -52,7 +53,7 @@ class MoCConfig(PreTrainedConfig):
     """
 
     model_type = "lunaris_moc"
-    keys_to_ignore_at_inference = ["past_key_values"]
+    keys_to_ignore_at_inference = [CACHE]
     attribute_map = {
         "hidden_size": "d_model",
         "num_hidden_layers": "n_layers",
@@ -130,8 +131,8 @@ class AuxiliaryLosses:
 
 
 @dataclass
-class MoCOutput(ModelOutput):
-    """What `MoCForCausalLM` returns; absent parts are None.
+class MoCOutput(CausalLMOutputWithPast):
+    """What `MoCForCausalLM` returns, beside transformers' own parts; absent ones are None.
 
     loss           cross-entropy of the labels alone, nats per token: exp(loss) is the perplexity. Train on loss + aux.total
     logits         (b, t, v), or of the last `logits_to_keep` tokens
@@ -140,23 +141,21 @@ class MoCOutput(ModelOutput):
     hidden_states  the stream before each layer and after the last norm, (b, t, d) each, with output_hidden_states=True
     """
 
-    loss: Tensor | None = None
-    logits: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: tuple[Tensor, ...] | None = None
     aux: AuxiliaryLosses | None = None
     routing: tuple[Routing, ...] | None = None
 
 
 @dataclass
-class MoCModelOutput(ModelOutput):
+class MoCModelOutput(BaseModelOutputWithPast):
     """What `MoCModel` returns: the stream after the last norm, and the rest as in `MoCOutput`."""
 
-    last_hidden_state: Tensor | None = None
-    past_key_values: Any = None
-    hidden_states: tuple[Tensor, ...] | None = None
     aux: AuxiliaryLosses | None = None
     routing: tuple[Routing, ...] | None = None
+
+
+def _one(cache: Any, past_key_values: Any) -> Any:
+    """The cache, under whichever of its two names it was given."""
+    return past_key_values if cache is None else cache
 
 
 class _Wishes(NamedTuple):
@@ -189,9 +188,10 @@ class MoCDecoderLayer(GradientCheckpointingLayer):
         causal_mask: Tensor | None,
         bias: Float[Tensor, "e"] | None,
         wishes: _Wishes,
+        cache: Any = None,
         past_key_values: Any = None,
     ) -> tuple[Float[Tensor, "b t d"], RoutingSums | None, Routing | None]:
-        x = x + self._drop(self.self_attn(self.input_layernorm(x), cos, sin, mask=causal_mask, cache=past_key_values))
+        x = x + self._drop(self.self_attn(self.input_layernorm(x), cos, sin, mask=causal_mask, cache=_one(cache, past_key_values)))
         normed, sums, routing = self.post_attention_layernorm(x), None, None
         if isinstance(self.mlp, SwiGLU):
             out = self.mlp(normed)
@@ -230,7 +230,7 @@ class MoCPreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _no_split_modules = ["MoCDecoderLayer"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = [CACHE]
     _supports_sdpa = True
 
     @torch.no_grad()
@@ -275,31 +275,33 @@ class MoCModel(MoCPreTrainedModel):
         input_ids: Int[Tensor, "b t"] | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Int[Tensor, "..."] | None = None,
-        past_key_values: Any = None,
+        cache: Any = None,
         inputs_embeds: Float[Tensor, "b t d"] | None = None,
         use_cache: bool | None = None,
         output_hidden_states: bool | None = None,
         output_routing: bool = False,
         output_aux: bool | None = None,
         expert_bias: Bias | None = None,
+        past_key_values: Any = None,
     ) -> MoCModelOutput:
         """The arguments of `MoCForCausalLM.forward`."""
+        cache = _one(cache, past_key_values)
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("the model needs either input_ids or inputs_embeds, got both or none; give input_ids")
         x = self._embedded(input_ids) if inputs_embeds is None else inputs_embeds  # (b, t, d)
         biases = self._biases(expert_bias, x.device)
-        use_cache = (self.config.use_cache if use_cache is None else use_cache) and not (self.training and past_key_values is None)
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache(config=self.config)
+        use_cache = (self.config.use_cache if use_cache is None else use_cache) and not (self.training and cache is None)
+        if use_cache and cache is None:
+            cache = DynamicCache(config=self.config)
         if position_ids is None:
-            seen = 0 if past_key_values is None else past_key_values.get_seq_length()
+            seen = 0 if cache is None else cache.get_seq_length()
             position_ids = (torch.arange(x.shape[1], device=x.device) + seen)[None]
         causal_mask = create_causal_mask(
             config=self.config,
             inputs_embeds=x,
             attention_mask=attention_mask,
-            past_key_values=past_key_values,
             position_ids=position_ids,
+            **{CACHE: cache},
         )
         cos, sin = rope_table(position_ids, self.settings.head_dim, self.settings.rope_theta, x.dtype)
         with_experts = self.settings.ffn != "dense"
@@ -310,13 +312,13 @@ class MoCModel(MoCPreTrainedModel):
         records = []
         for layer, bias in zip(self.layers, biases, strict=True):
             states.append(x)
-            x, *record = layer(x, cos, sin, causal_mask, bias, wishes, past_key_values=past_key_values)
+            x, *record = layer(x, cos, sin, causal_mask, bias, wishes, **{CACHE: cache})
             records.append(record)
         x = self.norm(x)
         wants_states = self.config.output_hidden_states if output_hidden_states is None else output_hidden_states
         return MoCModelOutput(
             last_hidden_state=x,
-            past_key_values=past_key_values,
+            **{CACHE: cache},
             hidden_states=(*states, x) if wants_states else None,
             aux=self._auxiliary([sums for sums, _ in records]) if wants_sums else None,
             routing=tuple(routing for _, routing in records) if output_routing and with_experts else None,
@@ -390,7 +392,7 @@ class MoCForCausalLM(MoCPreTrainedModel, GenerationMixin):
         input_ids: Int[Tensor, "b t"] | None = None,
         attention_mask: Tensor | None = None,
         position_ids: Int[Tensor, "..."] | None = None,
-        past_key_values: Any = None,
+        cache: Any = None,
         inputs_embeds: Float[Tensor, "b t d"] | None = None,
         labels: Int[Tensor, "b t"] | None = None,
         use_cache: bool | None = None,
@@ -401,11 +403,13 @@ class MoCForCausalLM(MoCPreTrainedModel, GenerationMixin):
         expert_bias: Bias | None = None,
         num_items_in_batch: int | Tensor | None = None,
         return_dict: bool | None = None,
+        past_key_values: Any = None,
         **kwargs: Any,
     ) -> MoCOutput | tuple:
         """Logits for the token after each token, and what else is asked for.
 
         attention_mask  (b, tokens so far), 0 for padding; padding is not counted in the auxiliary losses
+        cache           what earlier calls left; `past_key_values` is its name in transformers before 5.24, and known in all
         labels          the same ids as input_ids, -100 where nothing is to be learned; they are shifted here
         output_aux      the auxiliary losses; by default in training, and with labels
         output_routing  the routing record of every layer
@@ -422,7 +426,7 @@ class MoCForCausalLM(MoCPreTrainedModel, GenerationMixin):
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=_one(cache, past_key_values),
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             output_hidden_states=output_hidden_states,
@@ -435,7 +439,7 @@ class MoCForCausalLM(MoCPreTrainedModel, GenerationMixin):
         result = MoCOutput(
             loss=None if labels is None else _main_loss(logits, labels, num_items_in_batch),
             logits=logits,
-            past_key_values=output.past_key_values,
+            **{CACHE: output.get(CACHE)},
             hidden_states=output.hidden_states,
             aux=output.aux,
             routing=output.routing,

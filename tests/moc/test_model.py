@@ -14,7 +14,7 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 from lunaris.core import checkpoint
 from lunaris.core.config import ConfigError
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.model import MoCConfig, MoCForCausalLM, ffn_macs, macs_per_token, parameter_counts, upcycle
+from lunaris.moc.model import CACHE, MoCConfig, MoCForCausalLM, ffn_macs, macs_per_token, parameter_counts, upcycle
 
 torch.set_num_threads(1)
 V = 512
@@ -131,10 +131,25 @@ def test_cached_steps_equal_one_pass(kind):
         for cuts in ([1] * 8, [5, 1, 2]):
             cache, pieces = None, []
             for piece in x.split(cuts, dim=1):
-                out = lm(piece, past_key_values=cache, use_cache=True)
-                cache = out.past_key_values
+                out = lm(piece, cache=cache, use_cache=True)
+                cache = out[CACHE]
                 pieces.append(out.logits)
             torch.testing.assert_close(torch.cat(pieces, 1), whole, rtol=0, atol=2e-5)
+
+
+@pytest.mark.parametrize("name", ["cache", "past_key_values"])
+def test_the_cache_is_known_by_both_its_names(name):
+    """transformers 5.24 renamed past_key_values to cache, in `generate` and in its outputs: a fresh installation could not run a model.
+
+    The output has the name of the installed version, and the model takes either.
+    """
+    lm, x = model(), ids(1, 8)
+    with torch.no_grad():
+        for part in (lm, lm.model):
+            first = part(x[:, :5], use_cache=True)
+            assert set(first) & {"cache", "past_key_values"} == {CACHE}
+            part(x[:, 5:], use_cache=True, **{name: first[CACHE]})
+            assert first[CACHE].get_seq_length() == 8
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -438,10 +453,10 @@ def test_counted_work_is_what_the_profiler_counts(kind):
     ours = 2 * x.numel() * macs_per_token(lm.config.model_config, 64, tokens=x.numel())
     assert abs(ours / counter.get_total_flops() - 1) < 0.05
     with FlopCounterMode(display=False) as counter, torch.no_grad(), sdpa_kernel(SDPBackend.MATH):
-        cache = lm(x[:1], use_cache=True).past_key_values
-        lm(x[:1, :1], past_key_values=cache)  # leaves the fold behind
+        cache = lm(x[:1], use_cache=True)[CACHE]
+        lm(x[:1, :1], cache=cache)  # leaves the fold behind
         before = counter.get_total_flops()
-        lm(x[:1, :1], past_key_values=cache)
+        lm(x[:1, :1], cache=cache)
     step = counter.get_total_flops() - before
     assert abs(2 * macs_per_token(lm.config.model_config, 66) / step - 1) < 0.05
 
