@@ -141,6 +141,9 @@ class MoCOutput(CausalLMOutputWithPast):
     hidden_states  the stream before each layer and after the last norm, (b, t, d) each, with output_hidden_states=True
     """
 
+    loss: Tensor | None = None  # of any dtype, which transformers' own annotations rule out
+    logits: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
     aux: AuxiliaryLosses | None = None
     routing: tuple[Routing, ...] | None = None
 
@@ -149,6 +152,8 @@ class MoCOutput(CausalLMOutputWithPast):
 class MoCModelOutput(BaseModelOutputWithPast):
     """What `MoCModel` returns: the stream after the last norm, and the rest as in `MoCOutput`."""
 
+    last_hidden_state: Tensor | None = None
+    hidden_states: tuple[Tensor, ...] | None = None
     aux: AuxiliaryLosses | None = None
     routing: tuple[Routing, ...] | None = None
 
