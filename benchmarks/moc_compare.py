@@ -4,9 +4,10 @@
     python benchmarks/moc_compare.py --variance                  where the spread over seeds comes from
     python benchmarks/moc_compare.py --explore                   changes of the layer, against the sparse mixture, before they are believed
 
-`lunaris.moc.compare` says what is compared and how. Runs are kept in runs/moc_compare, so that a call that is stopped (Ctrl-C, --minutes)
-goes on with the same command, and --variance and --explore share theirs with the comparison. The text is Portuguese literature when
-LUNARIS_DATA is set, procedural stories otherwise. Every setting of the study is a flag.
+`lunaris.moc.compare` says what is compared and how. Each run's figures are a file in benchmarks/moc-runs, so that a call that is stopped
+(Ctrl-C, --minutes) goes on with the same command, on another machine too, and --variance and --explore share theirs with the comparison.
+To train what is there once more, name another folder with --runs. The text is Portuguese literature when LUNARIS_DATA is set, procedural
+stories otherwise. Every setting of the study is a flag.
 """
 
 import argparse
@@ -27,6 +28,7 @@ from lunaris.moc.config import MoCModelConfig
 
 ROOT = Path(__file__).parent.parent
 COMPARISON = ROOT / "lunaris/moc/comparison.json"
+RUNS = ROOT / "benchmarks/moc-runs"  # kept in the repository: the data behind the tables
 SPARSE = "sparse mixture"
 
 
@@ -299,7 +301,7 @@ def main() -> None:
     parser.add_argument("--picture", default="", metavar="FILE", help="also draw the table and the curves: .svg or .png")
     parser.add_argument("--variance", action="store_true", help="instead: optimizers, and MoC with its cures taken out")
     parser.add_argument("--explore", action="store_true", help="instead: changes of the layer against the sparse mixture")
-    parser.add_argument("--runs", default=FOLDER, metavar="DIR", help=f"where runs are kept (default: {FOLDER})")
+    parser.add_argument("--runs", default="", metavar="DIR", help="where runs are kept (default: benchmarks/moc-runs)")
     add_flags(parser, CompareConfig, "the study")
     args = parser.parse_args()
     base = CompareConfig.quick() if args.quick else CompareConfig()
@@ -315,7 +317,8 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
     keep, changed = not args.quick, as_flags(config, CompareConfig(), skip=("minutes", "jobs", "source"))
     study = "--variance" if args.variance else "--explore" if args.explore else ""
     command = " ".join(["python benchmarks/moc_compare.py", *([study] if study else []), *(["--quick"] if args.quick else changed)])
-    folder = Path(args.runs) / "quick" if args.quick else Path(args.runs)
+    runs = Path(args.runs or (FOLDER if args.quick else RUNS))
+    folder = runs / "quick" if args.quick else runs
 
     def say(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)

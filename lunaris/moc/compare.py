@@ -57,7 +57,7 @@ class CompareConfig(BaseConfig):
     batch_size: int = option(8, "texts in a batch", ge=1, le=4096)
     seq_len: int = option(128, "tokens of one text of a batch", ge=8, le=4096)
     seeds: int = option(5, "runs of each variant in the table", ge=2, le=100)
-    learning_rates: tuple[float, ...] = option((0.004, 0.008, 0.016), "the grid of learning rates; it grows by halves and doubles", gt=0)
+    learning_rates: tuple[float, ...] = option((0.008, 0.016, 0.032), "the grid of learning rates; it grows by halves and doubles", gt=0)
     growths: int = option(3, "how often a grid may grow", ge=0, le=10)
     d_model: int = option(96, "width", ge=16, le=4096)
     n_layers: int = option(3, "decoder layers", ge=1, le=64)
@@ -76,7 +76,7 @@ class CompareConfig(BaseConfig):
     def check(self) -> None:
         rates = self.learning_rates
         if not rates or list(rates) != sorted(set(rates)):
-            raise ConfigError(f"learning_rates must be numbers that rise, got {' '.join(map(str, rates))}; try 0.004 0.008 0.016")
+            raise ConfigError(f"learning_rates must be numbers that rise, got {' '.join(map(str, rates))}; try 0.008 0.016 0.032")
         if self.n_experts % self.top_k or self.n_experts < 2 * self.top_k:
             raise ConfigError(
                 f"n_experts must be a multiple of top_k {self.top_k} and at least twice it, for Switch's wider experts, got "
