@@ -1,5 +1,6 @@
 """The benchmark scripts measure what they say: each measure against a closed form, a plain loop, or an artist whose score is known."""
 
+import hashlib
 import json
 import math
 import sys
@@ -429,6 +430,35 @@ def test_the_studies_of_spread_and_of_ideas_write_their_tables(tmp_path, monkeyp
     short = [name for name in moc_compare.IDEAS if f"| {name} | 1 | 2.1040 | +0.1000 | " in text]  # they lost on the first seed
     assert len(short) == len(moc_compare.IDEAS) - moc_compare.FINALISTS
     assert not (tmp_path / "comparison.json").exists()
+
+
+KEPT = [json.loads(path.read_text(encoding="utf-8")) for path in sorted(moc_compare.RUNS.glob("*.json"))]
+
+
+def test_kept_runs_are_whole_and_go_by_the_hash_of_their_settings():
+    """A file under another name would be trained again, and one of another text or version would be mixed into the table."""
+    assert KEPT and len({(run["settings"]["text"], run["settings"]["version"]) for run in KEPT}) == 1
+    for run in KEPT:
+        assert run["key"] == hashlib.sha256(json.dumps(run["settings"], sort_keys=True).encode()).hexdigest()[:20]
+        assert (moc_compare.RUNS / f"{run['key']}.json").is_file()
+        assert run["diverged"] or run["curve"][-1] == [run["settings"]["train"]["steps"], run["bits_per_byte"]]
+
+
+def test_the_published_comparison_is_what_the_kept_runs_say():
+    """Every figure of comparison.json is that of a run in benchmarks/moc-runs, or numpy's mean and deviation of them."""
+    found = json.loads(moc_compare.COMPARISON.read_text(encoding="utf-8"))
+    by_settings = {}
+    for run in KEPT:
+        train = run["settings"]["train"]
+        by_settings.setdefault((train["seed"], train["steps"], train["learning_rate"]), []).append(run)
+    assert len(found["setup"]["seeds"]) >= 5
+    for row in found["rows"]:
+        for seed, bpb in zip(found["setup"]["seeds"], row["bpb"], strict=True):
+            same = by_settings[seed, row["steps"], row["learning_rate"]]
+            assert bpb in [round(run["bits_per_byte"], 5) for run in same], (row["name"], seed)
+        assert row["bpb_mean"] == pytest.approx(np.mean(row["bpb"]), abs=2e-5)
+        assert row["bpb_sd"] == pytest.approx(np.std(row["bpb"], ddof=1), abs=2e-5)
+    assert found["verdict"]["en"] in results.RESULTS.read_text(encoding="utf-8")
 
 
 def test_every_idea_is_a_model_and_pays_for_what_it_adds():
