@@ -5,6 +5,7 @@ import json
 import math
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from PIL import Image
 sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import moc_compare
+import moc_quality
 import moc_speed
 import pixel_ablation
 import pixel_naming
@@ -27,8 +29,11 @@ import train_features
 from lunaris import moc
 from lunaris.core.card import validate_card
 from lunaris.core.images import from_model, read_image, to_model, upscale
+from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc import compare as comparison
+from lunaris.moc import stories
 from lunaris.moc.compare import CompareConfig
+from lunaris.moc.data import END, Encoder
 from lunaris.moc.model import MoCForCausalLM
 from lunaris.pixel import PixelConfig, features, palette, save, sprites
 from lunaris.pixel.config import FlowConfig, PixelTrainConfig
@@ -476,6 +481,30 @@ def test_bad_flags_of_the_comparison_are_one_line(tmp_path, monkeypatch, capsys)
 
 
 # --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
+
+
+class LooksBack:
+    """A language model that expects every token alike, but those that its text has already by `trust` nats more."""
+
+    def __init__(self, tokenizer, trust: float):
+        self.tokenizer, self.trust, self.config = tokenizer, trust, SimpleNamespace(max_seq_len=256)
+
+    def __call__(self, input_ids, use_cache):
+        logits = torch.zeros(*input_ids.shape, self.tokenizer.vocab_size)
+        for i in range(input_ids.shape[1]):
+            logits[0, i, input_ids[0, : i + 1]] = self.trust
+        return SimpleNamespace(logits=logits)
+
+
+def test_a_name_that_stands_in_the_text_is_cheap_for_whoever_looks_back():
+    texts = [story.text for story in stories.make(200, languages=("pt",))]
+    tokenizer = BpeTokenizer.train(texts, vocab_size=1024, special_tokens=[END])
+    new, again = moc_quality.names_cost(LooksBack(tokenizer, 0.0), 40)
+    pieces = {len(Encoder(tokenizer)(f" {kid[0]}")) for kid in stories.KIDS}
+    each = {round(n * math.log(tokenizer.vocab_size), 4) for n in pieces}
+    assert new and again and {round(cost, 4) for cost in new + again} <= each
+    new, again = moc_quality.names_cost(LooksBack(tokenizer, 5.0), 40)
+    assert max(again) < min(new) or sum(again) / len(again) < sum(new) / len(new) - 2
 
 
 def test_a_ratio_is_that_of_calls_of_one_round(monkeypatch):

@@ -440,9 +440,17 @@ class Batches:
     The stream is a ring (its last token, an end of text, comes before its first), cut into chunks of `seq_len` tokens that share one token
     with their neighbour, so that in an epoch no token is predicted twice and fewer than `seq_len` - 1 are left out. A batch may lie across
     the end of an epoch. As the position follows from the step, a resumed run sees the batches it would have seen.
+
+    Until step `echo_steps` some chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and over. What comes
+    next is then to be found in the text itself, and a model learns early to look for it there (induction heads, Olsson et al. 2022). Their
+    share falls in a line from `echoes` at the first step to none.
     """
 
-    def __init__(self, data: str | Path | Prepared | np.ndarray, batch_size: int, seq_len: int):
+    ECHO = 8
+
+    def __init__(
+        self, data: str | Path | Prepared | np.ndarray, batch_size: int, seq_len: int, *, echoes: float = 0.0, echo_steps: int = 0
+    ):
         """`data` is a prepared folder (its training part) or ids (n,); Raises ValueError when it is shorter than one chunk."""
         opened = open_prepared(data) if isinstance(data, (str, Path)) else data
         self.tokens = opened.train if isinstance(opened, Prepared) else opened
@@ -453,6 +461,7 @@ class Batches:
         if len(self.tokens) < seq_len:
             raise ValueError(f"the data must have at least seq_len = {seq_len} tokens, got {len(self.tokens)}; add texts or lower seq_len")
         self.batch_size, self.seq_len = batch_size, seq_len
+        self.echoes, self.echo_steps = echoes, echo_steps
         self.chunks = len(self.tokens) // (seq_len - 1)
         self._plan = functools.lru_cache(maxsize=2)(self._planned)
 
@@ -472,12 +481,24 @@ class Batches:
         places = np.arange((step - 1) * self.batch_size, step * self.batch_size)
         return np.array([self._plan(seed, int(place) // self.chunks)[place % self.chunks] for place in places], np.int64)
 
+    def periods(self, seed: int, step: int) -> Int64[np.ndarray, "b"]:
+        """After how many tokens each chunk of a step begins anew; `seq_len` where it is no echo."""
+        periods = np.full(self.batch_size, self.seq_len, np.int64)
+        share = self.echoes * (1 - (step - 1) / self.echo_steps) if step <= self.echo_steps else 0.0
+        longest = self.seq_len // 2
+        if share > 0 and longest > self.ECHO:
+            generator = np.random.default_rng((seed, step, self.ECHO))
+            rows = generator.random(self.batch_size) < share
+            periods[rows] = np.exp(generator.uniform(np.log(self.ECHO), np.log(longest + 1), int(rows.sum())))  # as many short as long ones
+        return periods
+
     def __call__(self, seed: int, step: int) -> dict[str, Tensor]:
         """The global batch of optimiser step 1, 2, …: input_ids and labels, int64 (b, t), the same ids in both.
 
         A causal model of transformers' kind shifts the labels itself: position i predicts label i + 1.
         """
-        places = (self.starts(seed, step)[:, None] + np.arange(self.seq_len)) % len(self.tokens)
+        offsets = np.arange(self.seq_len) % self.periods(seed, step)[:, None]
+        places = (self.starts(seed, step)[:, None] + offsets) % len(self.tokens)
         ids = torch.from_numpy(np.asarray(self.tokens[places]).astype(np.int64))
         return {"input_ids": ids, "labels": ids.clone()}
 

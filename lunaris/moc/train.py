@@ -56,6 +56,12 @@ class MoCTrainConfig(training.TrainConfig):
     save_every: int = option(1000, "steps between saved training states; 0 = only at the end", ge=0)
     seq_len: int = option(0, "tokens of one text of a batch; 0 = the model's max_seq_len", ge=0)
     stories: int = option(20_000, "documents of the procedural source", ge=10, le=1_000_000)
+    echoes: float = option(
+        0.0,
+        "share of the texts, at the first step, that repeat a piece of themselves (they teach to copy); 0 after half of the steps",
+        ge=0,
+        le=1,
+    )
     eval_tokens: int = option(65_536, "validation tokens that each evaluation during the training reads; 0 = all", ge=0)
     alarm_after: int = option(
         3, "evaluations in a row with an expert below a tenth of its fair share, until the alarm; 0 = never", ge=0, le=1000
@@ -331,7 +337,7 @@ def train(
     base = load(train_config.init_from) if train_config.init_from else None
     data = _data(config, train_config, out, source, None if base is None else base.tokenizer)
     check_fits(config, data.tokenizer, "the data's tokenizer")
-    batches = Batches(data, train_config.batch_size, seq_len)
+    batches = Batches(data, train_config.batch_size, seq_len, echoes=train_config.echoes, echo_steps=train_config.steps // 2)
     with generators_put_back(torch.device("cpu")):
         runtime.seed_everything(train_config.seed)
         model = new_model(config, data.tokenizer) if base is None else go_on_from(base, config, seed=train_config.seed)
