@@ -441,9 +441,9 @@ class Batches:
     with their neighbour, so that in an epoch no token is predicted twice and fewer than `seq_len` - 1 are left out. A batch may lie across
     the end of an epoch. As the position follows from the step, a resumed run sees the batches it would have seen.
 
-    Until step `echo_steps` some chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and over. What comes
-    next is then to be found in the text itself, and a model learns early to look for it there (induction heads, Olsson et al. 2022). Their
-    share falls in a line from `echoes` at the first step to none.
+    Until step `echo_steps` the share `echoes` of the chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and
+    over. What comes next is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al.
+    2022).
     """
 
     ECHO = 8
@@ -484,11 +484,10 @@ class Batches:
     def periods(self, seed: int, step: int) -> Int64[np.ndarray, "b"]:
         """After how many tokens each chunk of a step begins anew; `seq_len` where it is no echo."""
         periods = np.full(self.batch_size, self.seq_len, np.int64)
-        share = self.echoes * (1 - (step - 1) / self.echo_steps) if step <= self.echo_steps else 0.0
         longest = self.seq_len // 2
-        if share > 0 and longest > self.ECHO:
+        if self.echoes and step <= self.echo_steps and longest > self.ECHO:
             generator = np.random.default_rng((seed, step, self.ECHO))
-            rows = generator.random(self.batch_size) < share
+            rows = generator.random(self.batch_size) < self.echoes
             periods[rows] = np.exp(generator.uniform(np.log(self.ECHO), np.log(longest + 1), int(rows.sum())))  # as many short as long ones
         return periods
 

@@ -57,10 +57,7 @@ class MoCTrainConfig(training.TrainConfig):
     seq_len: int = option(0, "tokens of one text of a batch; 0 = the model's max_seq_len", ge=0)
     stories: int = option(20_000, "documents of the procedural source", ge=10, le=1_000_000)
     echoes: float = option(
-        0.0,
-        "share of the texts, at the first step, that repeat a piece of themselves (they teach to copy); 0 after half of the steps",
-        ge=0,
-        le=1,
+        0.0, "share of the texts, in the first half of the steps, that repeat a piece of themselves: they teach to copy", ge=0, le=1
     )
     eval_tokens: int = option(65_536, "validation tokens that each evaluation during the training reads; 0 = all", ge=0)
     alarm_after: int = option(

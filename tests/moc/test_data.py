@@ -353,11 +353,11 @@ def test_bad_batches_are_one_sentence(batch_size, seq_len, message):
         Batches(np.zeros(40, np.uint16), batch_size, seq_len)
 
 
-def test_echoes_repeat_their_first_tokens_and_grow_fewer_to_the_half_of_the_run():
+def test_echoes_repeat_their_first_tokens_until_the_half_of_the_run():
     """Trained on stories alone, moc-pt copied nothing from its own text: a name that stood there already cost it ln 20 nats, one of the
-    generator's twenty children. Texts that repeat themselves taught it in two hundred steps."""
+    generator's twenty children. Texts that repeat themselves teach it, in a few hundred steps."""
     stream = np.random.default_rng(0).integers(0, 60_000, 5000).astype(np.uint16)
-    plain, echoing = Batches(stream, 16, 64), Batches(stream, 16, 64, echoes=1.0, echo_steps=50)
+    plain, echoing = Batches(stream, 16, 64), Batches(stream, 16, 64, echoes=0.5, echo_steps=50)
     shares, lengths = [], []
     for step in range(1, 61):
         rows, periods = echoing(3, step)["input_ids"], echoing.periods(3, step)
@@ -365,9 +365,9 @@ def test_echoes_repeat_their_first_tokens_and_grow_fewer_to_the_half_of_the_run(
             assert row == [as_it_was[i % period] for i in range(64)] and (period == 64 or 8 <= period <= 32)
         shares.append(float((periods < 64).mean()))
         lengths += [period for period in periods.tolist() if period < 64]
-    assert shares[0] == 1.0 and not any(shares[50:]) and 0.4 < sum(shares[:50]) / 50 < 0.62
+    assert not any(shares[50:]) and 0.4 < sum(shares[:50]) / 50 < 0.6 and all(shares[:50])
     assert min(lengths) == 8 and max(lengths) == 32
-    again = Batches(stream, 16, 64, echoes=1.0, echo_steps=50)
+    again = Batches(stream, 16, 64, echoes=0.5, echo_steps=50)
     assert torch.equal(again(3, 17)["input_ids"], echoing(3, 17)["input_ids"])
 
 
