@@ -441,9 +441,8 @@ class Batches:
     with their neighbour, so that in an epoch no token is predicted twice and fewer than `seq_len` - 1 are left out. A batch may lie across
     the end of an epoch. As the position follows from the step, a resumed run sees the batches it would have seen.
 
-    Until step `echo_steps` the share `echoes` of the chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and
-    over. What comes next is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al.
-    2022).
+    The share `echoes` of the chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and over. What comes next
+    is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al. 2022).
     """
 
     ECHO = 8
@@ -461,7 +460,7 @@ class Batches:
         if len(self.tokens) < seq_len:
             raise ValueError(f"the data must have at least seq_len = {seq_len} tokens, got {len(self.tokens)}; add texts or lower seq_len")
         self.batch_size, self.seq_len = batch_size, seq_len
-        self.echoes, self.echo_steps = echoes, echo_steps
+        self.echoes = echoes
         self.chunks = len(self.tokens) // (seq_len - 1)
         self._plan = functools.lru_cache(maxsize=2)(self._planned)
 
@@ -485,7 +484,7 @@ class Batches:
         """After how many tokens each chunk of a step begins anew; `seq_len` where it is no echo."""
         periods = np.full(self.batch_size, self.seq_len, np.int64)
         longest = self.seq_len // 2
-        if self.echoes and step <= self.echo_steps and longest > self.ECHO:
+        if self.echoes and longest > self.ECHO:
             generator = np.random.default_rng((seed, step, self.ECHO))
             rows = generator.random(self.batch_size) < self.echoes
             periods[rows] = np.exp(generator.uniform(np.log(self.ECHO), np.log(longest + 1), int(rows.sum())))  # as many short as long ones

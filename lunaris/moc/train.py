@@ -57,7 +57,7 @@ class MoCTrainConfig(training.TrainConfig):
     seq_len: int = option(0, "tokens of one text of a batch; 0 = the model's max_seq_len", ge=0)
     stories: int = option(20_000, "documents of the procedural source", ge=10, le=1_000_000)
     echoes: float = option(
-        0.0, "share of the texts, in the first half of the steps, that repeat a piece of themselves: they teach to copy", ge=0, le=1
+        0.0, "share of the texts that are a piece of one over and over: they teach to copy from what stands there already", ge=0, le=1
     )
     eval_tokens: int = option(65_536, "validation tokens that each evaluation during the training reads; 0 = all", ge=0)
     alarm_after: int = option(
@@ -334,7 +334,7 @@ def train(
     base = load(train_config.init_from) if train_config.init_from else None
     data = _data(config, train_config, out, source, None if base is None else base.tokenizer)
     check_fits(config, data.tokenizer, "the data's tokenizer")
-    batches = Batches(data, train_config.batch_size, seq_len, echoes=train_config.echoes, echo_steps=train_config.steps // 2)
+    batches = Batches(data, train_config.batch_size, seq_len, echoes=train_config.echoes)
     with generators_put_back(torch.device("cpu")):
         runtime.seed_everything(train_config.seed)
         model = new_model(config, data.tokenizer) if base is None else go_on_from(base, config, seed=train_config.seed)

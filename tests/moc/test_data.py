@@ -353,27 +353,27 @@ def test_bad_batches_are_one_sentence(batch_size, seq_len, message):
         Batches(np.zeros(40, np.uint16), batch_size, seq_len)
 
 
-def test_echoes_repeat_their_first_tokens_until_the_half_of_the_run():
+def test_echoes_repeat_their_first_tokens_and_are_as_many_as_asked_for():
     """Trained on stories alone, moc-pt copied nothing from its own text: a name that stood there already cost it ln 20 nats, one of the
     generator's twenty children. Texts that repeat themselves teach it, in a few hundred steps."""
     stream = np.random.default_rng(0).integers(0, 60_000, 5000).astype(np.uint16)
-    plain, echoing = Batches(stream, 16, 64), Batches(stream, 16, 64, echoes=0.5, echo_steps=50)
+    plain, echoing = Batches(stream, 16, 64), Batches(stream, 16, 64, echoes=0.5)
     shares, lengths = [], []
-    for step in range(1, 61):
+    for step in range(1, 51):
         rows, periods = echoing(3, step)["input_ids"], echoing.periods(3, step)
         for row, as_it_was, period in zip(rows.tolist(), plain(3, step)["input_ids"].tolist(), periods.tolist(), strict=True):
             assert row == [as_it_was[i % period] for i in range(64)] and (period == 64 or 8 <= period <= 32)
         shares.append(float((periods < 64).mean()))
         lengths += [period for period in periods.tolist() if period < 64]
-    assert not any(shares[50:]) and 0.4 < sum(shares[:50]) / 50 < 0.6 and all(shares[:50])
+    assert 0.4 < sum(shares) / 50 < 0.6
     assert min(lengths) == 8 and max(lengths) == 32
-    again = Batches(stream, 16, 64, echoes=0.5, echo_steps=50)
+    again = Batches(stream, 16, 64, echoes=0.5)
     assert torch.equal(again(3, 17)["input_ids"], echoing(3, 17)["input_ids"])
 
 
 def test_chunks_too_short_to_repeat_are_left_as_they_are():
     stream = np.arange(100, dtype=np.uint16)
-    assert torch.equal(Batches(stream, 4, 16, echoes=1.0, echo_steps=9)(0, 1)["input_ids"], Batches(stream, 4, 16)(0, 1)["input_ids"])
+    assert torch.equal(Batches(stream, 4, 16, echoes=1.0)(0, 1)["input_ids"], Batches(stream, 4, 16)(0, 1)["input_ids"])
 
 
 # --- measuring -------------------------------------------------------------------------------------------------------------------

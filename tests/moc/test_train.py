@@ -474,8 +474,8 @@ def test_batches_of_the_run_follow_seq_len(trained):
     assert batch["input_ids"].shape == (4, 32) and rows_of(trained)[-1]["step"] == 6
 
 
-def test_echoes_change_the_first_half_of_a_run_alone(tmp_path):
-    """That the option reaches the batches: with echoes at every step to the half, the first step's loss is another one."""
+def test_echoes_reach_the_batches_of_a_run(tmp_path):
+    """With nothing but echoes the first step's loss is another one."""
     with_echoes = run_training(tmp_path / "echoes", MODEL, QUICK.replace(echoes=1.0, log_every=1))
     without = run_training(tmp_path / "plain", MODEL, QUICK.replace(log_every=1))
     losses = [[row["loss/main"] for row in rows_of(out) if "loss/main" in row] for out in (with_echoes, without)]
