@@ -441,8 +441,8 @@ class Batches:
     with their neighbour, so that in an epoch no token is predicted twice and fewer than `seq_len` - 1 are left out. A batch may lie across
     the end of an epoch. As the position follows from the step, a resumed run sees the batches it would have seen.
 
-    The share `echoes` of the chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and over. What comes next
-    is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al. 2022).
+    The share `echoes` of the chunks are echoes: their first tokens, between `ECHO` and half of `seq_len` many, over and over. What comes
+    next is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al. 2022).
     """
 
     ECHO = 8
