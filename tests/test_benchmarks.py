@@ -466,6 +466,18 @@ def test_the_published_comparison_is_what_the_kept_runs_say():
     assert found["verdict"]["en"] in results.RESULTS.read_text(encoding="utf-8")
 
 
+@pytest.mark.parametrize("study, against", [(moc_compare.variance, ""), (moc_compare.explore, moc_compare.SPARSE)])
+def test_the_tables_of_the_side_studies_are_what_the_kept_runs_say(monkeypatch, study, against):
+    def missing(*args):
+        raise AssertionError(f"{study.__name__} has a line without its run in benchmarks/moc-runs")
+
+    text = SimpleNamespace(meta={"files": {"train.bin": {"sha256": KEPT[0]["settings"]["text"]}}}, folder=moc_compare.RUNS)
+    monkeypatch.setattr(comparison.Study, "data", text)
+    monkeypatch.setattr(comparison, "run_one", missing)
+    table = moc_compare.side_table(study(CompareConfig(), moc_compare.RUNS, 3, print), against)
+    assert len(table.splitlines()) > 7 and table in results.RESULTS.read_text(encoding="utf-8")
+
+
 def test_every_idea_is_a_model_and_pays_for_what_it_adds():
     models = {name: model for name, (model, *_) in moc_compare.idea_models(CompareConfig()).items()}
     limit = moc.parameter_counts(models["sparse mixture"]).active
