@@ -105,6 +105,9 @@ class PixelConfig(BaseConfig):
         "latent", "how drafts are compared with the prompt: latent (the VAE's own alignment) or matcher (two networks trained for it)"
     )
     matcher: MatcherConfig = option(MatcherConfig(), "the matcher's networks")
+    sketch_fit: float = option(
+        -1.0, "quality mode with a matcher: a sketch may stay only if its cosine with the prompt is at least this; -1 = any", ge=-1, le=1
+    )
     norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
     upsample: Literal["transpose", "resize"] = option(
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"

@@ -573,7 +573,8 @@ class LunarCore(nn.Module):
     def finish(
         self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
-        """`paint`; but where a matcher finds that the sketch fits its prompt about as well, the sketch stays: its colours are clean.
+        """`paint`; but where a matcher finds that the sketch fits its prompt about as well, and well at all, the sketch stays: its colours
+        are clean.
 
         The painting is compared in the palette's colours, as the matcher knows sprites.
         """
@@ -583,7 +584,11 @@ class LunarCore(nn.Module):
         shown = painted if self.config.head == "mse" else self.head.snap(painted)
         fit = self.match(torch.cat([sketches, shown]), prompts)  # (2b, b)
         before, after = (part.diagonal() for part in fit.split(len(sketches)))
-        stays = (before > after - IN_FAVOUR) & torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
+        stays = (
+            (before > after - IN_FAVOUR)
+            & (before >= self.config.sketch_fit)
+            & torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
+        )
         return torch.where(stays[:, None, None, None], sketches, painted)
 
     @torch.no_grad()
