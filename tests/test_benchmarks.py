@@ -516,7 +516,7 @@ def test_a_name_that_stands_in_the_text_is_cheap_for_whoever_looks_back():
     each = {round(n * math.log(tokenizer.vocab_size), 4) for n in pieces}
     assert new and again and {round(cost, 4) for cost in new + again} <= each
     new, again = moc_quality.names_cost(LooksBack(tokenizer, 5.0), 40)
-    assert max(again) < min(new) or sum(again) / len(again) < sum(new) / len(new) - 2
+    assert sum(again) / len(again) < sum(new) / len(new) - 2
 
 
 def test_a_ratio_is_that_of_calls_of_one_round(monkeypatch):

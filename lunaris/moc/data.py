@@ -445,11 +445,9 @@ class Batches:
     next is then to be found in the text itself, and a model learns to look for it there (induction heads, Olsson et al. 2022).
     """
 
-    ECHO = 8
+    ECHO = 8  # tokens of the shortest piece
 
-    def __init__(
-        self, data: str | Path | Prepared | np.ndarray, batch_size: int, seq_len: int, *, echoes: float = 0.0, echo_steps: int = 0
-    ):
+    def __init__(self, data: str | Path | Prepared | np.ndarray, batch_size: int, seq_len: int, *, echoes: float = 0.0):
         """`data` is a prepared folder (its training part) or ids (n,); Raises ValueError when it is shorter than one chunk."""
         opened = open_prepared(data) if isinstance(data, (str, Path)) else data
         self.tokens = opened.train if isinstance(opened, Prepared) else opened

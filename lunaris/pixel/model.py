@@ -584,11 +584,8 @@ class LunarCore(nn.Module):
         shown = painted if self.config.head == "mse" else self.head.snap(painted)
         fit = self.match(torch.cat([sketches, shown]), prompts)  # (2b, b)
         before, after = (part.diagonal() for part in fit.split(len(sketches)))
-        stays = (
-            (before > after - IN_FAVOUR)
-            & (before >= self.config.sketch_fit)
-            & torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
-        )
+        said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
+        stays = said & (before > after - IN_FAVOUR) & (before >= self.config.sketch_fit)
         return torch.where(stays[:, None, None, None], sketches, painted)
 
     @torch.no_grad()
