@@ -204,7 +204,7 @@ def test_the_sketch_stays_where_it_fits_about_as_well(painter, monkeypatch):
 
 def test_a_sketch_that_fits_badly_goes_even_where_the_painting_fits_no_better(painter, monkeypatch):
     """pixel-32's drafts of dungeon tiles are fragments which its matcher likes about as well as the paintings, at a cosine of .4; those of
-    procedural sprites stand at .6. Keeping the fragments cost a seventh of the tiles that the feature network finds again."""
+    procedural sprites stand at .6. Kept, the fragments hid what the flow had learned."""
     prompts = ["a red potion", "chave azul", "a cat"]
     sketches = painter.decode_each(painter.noise(1, 3), painter.embed(prompts))
     painted = painter.paint(sketches, prompts, seed=4, steps=2)
