@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from lunaris.core.tokenizer import BpeTokenizer
@@ -89,7 +89,7 @@ class Sampler:
             return int(logits.argmax())
         if self._generator is None:
             self._generator = torch.Generator(logits.device).manual_seed(order.seed)
-        return int(torch.multinomial(probabilities(logits, order), 1, generator=self._generator))
+        return draw(*_shortlist(logits, order), len(logits), self._generator)
 
     def _penalised(self, logits: Float[Tensor, "v"], before: Sequence[int]) -> Float[Tensor, "v"]:
         if self._seen is None:
@@ -102,27 +102,61 @@ class Sampler:
 
 def probabilities(logits: Float[Tensor, "v"], sampling: Sampling) -> Float[Tensor, "v"]:
     """What the draw is made from at a temperature above 0: 0 for the tokens that top-k and top-p leave out; the rest need not sum to 1."""
+    best, ids = _shortlist(logits, sampling)
+    return best if ids is None else torch.zeros_like(logits).scatter_(0, ids, best)
+
+
+def _shortlist(logits: Float[Tensor, "v"], sampling: Sampling) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"] | None]:
+    """`probabilities` of the most probable tokens and their ids; all others have 0. Without ids it is all tokens in order."""
     logits = logits / sampling.temperature
     size = len(logits)
     if 0 < sampling.top_k < size:
         best, ids = logits.topk(sampling.top_k)
         best = best.softmax(-1)
-        if sampling.top_p < 1:
-            best = _nucleus(best, sampling.top_p)
-    elif sampling.top_p < 1:
-        everything = logits.softmax(-1)
-        best, ids = everything.topk(min(HEAD, size))
-        if size > HEAD and float(best.sum()) < sampling.top_p:
-            best, ids = everything.sort(descending=True)
-        best = _nucleus(best, sampling.top_p)
-    else:
-        return logits.softmax(-1)
-    return torch.zeros_like(logits).scatter_(0, ids, best)
+        return (_nucleus(best, sampling.top_p) if sampling.top_p < 1 else best), ids
+    everything = logits.softmax(-1)
+    if sampling.top_p == 1:
+        return everything, None
+    best, ids = everything.topk(min(HEAD, size))
+    if size > HEAD and float(best.sum()) < sampling.top_p:
+        best, ids = everything.sort(descending=True)
+    return _nucleus(best, sampling.top_p), ids
 
 
 def _nucleus(best: Float[Tensor, "n"], top_p: float) -> Float[Tensor, "n"]:
     """`best`, sorted probabilities, with 0 for each one before which `top_p` is reached already; the first always stays."""
     return best * (best.cumsum(0) - best < top_p)
+
+
+def draw(best: Float[Tensor, "n"], ids: Int[Tensor, "n"] | None, size: int, generator: torch.Generator) -> int:
+    """The token that torch.multinomial draws when `ids` have the probabilities `best` and the rest of `size` tokens have 0.
+
+    multinomial lets all tokens race: each takes an exponential time over its probability, and the first one wins. Of the times only those
+    of `ids` are worked out, where that can be done; the others' random numbers are drawn and left. Raises ValueError for NaN.
+    """
+    if ids is not None and best.device.type == "cpu" and _times_are_from_uniforms():
+        pace = best / _exponential(torch.empty(size, dtype=torch.float64).uniform_(generator=generator)[ids])
+    else:
+        whole = best if ids is None else best.new_zeros(size).scatter_(0, ids, best)
+        pace = whole / torch.empty_like(whole).exponential_(generator=generator)
+        ids = None
+    fastest, place = pace.max(0)
+    if math.isnan(fastest):
+        raise ValueError("the model's logits are not numbers (NaN), so no token can be drawn; its weights are broken, load another checkpoint")
+    return int(place if ids is None else ids[place])
+
+
+def _exponential(uniform: Float[Tensor, "n"]) -> Float[Tensor, "n"]:
+    """Exponential numbers in float32 from uniform ones in float64, by inversion."""
+    return torch.log1p(-uniform).neg_().float()
+
+
+@functools.cache
+def _times_are_from_uniforms() -> bool:
+    """Whether this torch makes its exponential numbers on the CPU like that, each from one uniform number. Most builds do."""
+    one, other = (torch.Generator().manual_seed(0) for _ in range(2))
+    uniform = torch.empty(1000, dtype=torch.float64).uniform_(generator=other)
+    return torch.equal(torch.empty(1000).exponential_(generator=one), _exponential(uniform))
 
 
 # --- the loop ---------------------------------------------------------------------------------------------------------------------

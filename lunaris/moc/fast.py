@@ -230,6 +230,7 @@ class ExpertsStep:
         self.weight = torch.cat([weight, torch.zeros_like(weight)])  # (2r, 5r a part): of a mirrored row the first half is read
         self.constant = torch.cat([*constants_qk, *constants_v], dim=1)
         self.n_rows = 2 * len(parts)  # queries and keys of each part
+        self.widths = [self.n_rows * 2 * r, len(parts) * r]  # of them, mirrored, and of the values
         self.names = _mirrored(mlp.meeting.names.float())
         self.meet_out = _mirrored(mlp.meeting.out.float().t())  # (r, 2r)
         self.score = torch.cat([mlp.meeting.score.float(), torch.zeros_like(self.names[:, r:])], dim=1)
@@ -242,15 +243,14 @@ class ExpertsStep:
         e, k, r = self.e, self.k, self.r
         gate, up = _product(self.gate_up, x, factor).view(*self.halves, -1).unbind(0 if self.halves[0] == 2 else 1)
         hidden = F.silu(gate).mul_(up)  # (e, f)
-        summaries = F.layer_norm(torch.bmm(hidden[:, None], self.fold).view(e, 2 * r).float(), (2 * r,), eps=TINY)
+        summaries = _standardised(torch.bmm(hidden[:, None], self.fold).view(e, 2 * r).float())
 
         told = torch.addmm(self.constant, summaries, self.weight)
-        turned, values = told.split_with_sizes([self.n_rows * 2 * r, told.shape[1] - self.n_rows * 2 * r], 1)
+        turned, values = told.split_with_sizes(self.widths, 1)
         turned = turned.view(e, self.n_rows, 2 * r)
-        turned = F.layer_norm(turned, (2 * r,), self.even, None, TINY) if self.norm else turned
-        queries, keys, *theirs = turned.unbind(1)
-        heard = torch.mm(torch.mm(queries, keys.t()).softmax(-1), values.narrow(1, 0, r))
-        informed = F.layer_norm(torch.addmm(summaries + self.names, heard, self.meet_out), (2 * r,), eps=TINY)
+        turned = _standardised(turned, self.even) if self.norm else turned
+        heard = torch.mm(torch.mm(turned.select(1, 0), turned.select(1, 1).t()).softmax(-1), values.narrow(1, 0, r))
+        informed = _standardised(torch.addmm(summaries + self.names, heard, self.meet_out))
         scores = torch.addmv((informed * self.score).sum(-1), self.router, x.float(), alpha=factor)
         if bias is not None:
             scores += bias
@@ -262,10 +262,14 @@ class ExpertsStep:
             out = torch.addmv(out, self.downs[expert], hidden[expert], alpha=weight)
         if self.peer_out is None:
             return out
-        queries, keys = (rows.index_select(0, chosen) for rows in theirs)
-        looks = torch.mm(queries, keys.t()).softmax(-1)
+        theirs = turned.index_select(0, chosen)
+        looks = torch.mm(theirs.select(1, 2), theirs.select(1, 3).t()).softmax(-1)
         learned = torch.mv(values.index_select(0, chosen).t(), torch.mv(looks.t(), weights))
         return torch.addmv(out, self.peer_out, learned[r:].to(x.dtype))
+
+
+def _standardised(rows: Float[Tensor, "*axes r2"], weight: Float[Tensor, "r2"] | None = None) -> Float[Tensor, "*axes r2"]:
+    return torch.layer_norm(rows, rows.shape[-1:], weight, None, TINY)  # F.layer_norm is the same after a detour
 
 
 def _mirrored(x: Float[Tensor, "*axes r"]) -> Float[Tensor, "*axes r2"]:

@@ -138,6 +138,26 @@ def test_draws_follow_the_probabilities():
     torch.testing.assert_close(drawn, torch.tensor([1 / 8, 2 / 8, 5 / 8, 0]), atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("inverted", [True, False])
+def test_a_draw_is_that_of_multinomial(monkeypatch, inverted):
+    """Token by token from the same generator, with few tokens left of many, whether or not torch makes its exponential numbers by inversion."""
+    if not inverted:
+        monkeypatch.setattr(decoding, "_times_are_from_uniforms", lambda: False)
+    ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
+    weights = torch.randn(100, 4096, generator=torch.Generator().manual_seed(1)).mul(2).softmax(-1)
+    for i, row in enumerate(weights):
+        best, ids = row.topk(1 + 9 * i)
+        left = torch.zeros(4096).index_put((ids,), best)
+        assert decoding.draw(best, ids, 4096, ours) == int(torch.multinomial(left, 1, generator=theirs))
+        assert decoding.draw(row, None, 4096, ours) == int(torch.multinomial(row, 1, generator=theirs))
+
+
+def test_logits_that_are_not_numbers_are_one_sentence():
+    for order in ({}, {"top_p": 0.9}, {"top_k": 3}):
+        with pytest.raises(ValueError, match="logits are not numbers"):
+            Sampler(Sampling(**order)).choose(torch.full((300,), math.nan))
+
+
 def test_the_callers_random_numbers_stay(llama):
     torch.manual_seed(7)
     expected = torch.rand(2)
