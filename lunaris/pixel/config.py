@@ -108,6 +108,9 @@ class PixelConfig(BaseConfig):
     sketch_fit: float = option(
         -1.0, "quality mode with a matcher: a sketch may stay only if its cosine with the prompt is at least this; -1 = any", ge=-1, le=1
     )
+    flow_guidance: float = option(
+        1.0, "quality mode: what a request's guidance is multiplied by; above 1 the words count for more than in training", ge=0, le=5
+    )
     norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
     upsample: Literal["transpose", "resize"] = option(
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"

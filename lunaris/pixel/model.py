@@ -517,7 +517,7 @@ class LunarCore(nn.Module):
 
         mode        "instant": one pass of the VAE's decoder; "quality": the flow, if the checkpoint has one, paints over that in `steps`
         temperature spread of the latents; the flow always starts from its full noise
-        guidance    strength of the prompt, in quality mode of prompt and sketch
+        guidance    strength of the prompt: 0 ignores it, 1 as the checkpoint draws best (`flow_guidance` in quality mode)
         candidates  drafts per picture, of which the one that fits the prompt best is kept; 1 for an empty prompt
         on_picture  called with the number of pictures that are done
         """
@@ -526,7 +526,7 @@ class LunarCore(nn.Module):
         if mode == "quality":
             if self.config.sampler != "flow":
                 raise ValueError("this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint")
-            sketches = self._sketch(batch_size, words, seed, temperature, 1.0, candidates)
+            sketches = self._sketch(batch_size, words, seed, temperature, min(guidance, 1.0), candidates)  # to exaggerate is the flow's
             pictures = []  # one at a time: in a batch the CPU sums in another order, and every step would carry the difference further
             for i in range(batch_size):
                 pictures.append(self.finish(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))
@@ -562,12 +562,15 @@ class LunarCore(nn.Module):
     def paint(
         self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
-        """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding."""
+        """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding.
+
+        `guidance` counts in the checkpoint's `flow_guidance`.
+        """
         tokens, mask = self.tokens(prompts)
         said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)[:, None]
         meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
         noise = torch.cat([self._seeded(flow_seed(seed + i), 1, sketches.shape[1:]) for i in range(len(sketches))])
-        return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance)
+        return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance * self.config.flow_guidance)
 
     @torch.no_grad()
     def finish(

@@ -17,7 +17,7 @@ class PixelRequest(BaseConfig):
     n: int = option(16, "how many sprites", ge=1, le=64)
     seed: int = option(0, "picture i uses seed + i, so each one can be made again alone", ge=0, le=2**32 - 1)
     temperature: float = option(0.7, "spread of the random latents: 0 = the average sprite, 1 = as trained", ge=0, le=2)
-    guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as trained, more exaggerates", ge=0, le=5)
+    guidance: float = option(1.0, "strength of the prompt: 0 ignores it, 1 as the model does best, more exaggerates", ge=0, le=5)
 
     mode: Literal["instant", "quality"] = option("instant", "instant (the VAE, milliseconds) or quality (the flow sampler, if trained)")
     steps: int = option(4, "steps of the flow sampler in quality mode", ge=2, le=32)

@@ -216,6 +216,21 @@ def test_a_sketch_that_fits_badly_goes_even_where_the_painting_fits_no_better(pa
         assert all(torch.equal(done[i], sketches[i] if kept[i] else painted[i]) for i in range(3))
 
 
+def test_a_checkpoint_may_count_a_requests_guidance_for_more(painter, monkeypatch):
+    """`flow_guidance`: what 1 means is the checkpoint's own, and 0 still ignores the words."""
+    sketches = painter.decode_each(painter.noise(1, 2))
+    plain, twice, none = (painter.paint(sketches, ["a red potion", "a cat"], seed=4, steps=2, guidance=g) for g in (1.0, 2.0, 0.0))
+    monkeypatch.setattr(painter, "config", painter.config.replace(flow_guidance=2.0))
+    assert torch.equal(painter.paint(sketches, ["a red potion", "a cat"], seed=4, steps=2), twice) and not torch.equal(twice, plain)
+    assert torch.equal(painter.paint(sketches, ["a red potion", "a cat"], seed=4, steps=2, guidance=0.0), none)
+
+
+def test_quality_mode_with_guidance_0_does_not_see_the_prompt_through_its_sketch(painter):
+    """The flow follows the sketch, so one that was drawn for the prompt would bring it in again."""
+    order = {"seed": 3, "steps": 2, "mode": "quality", "guidance": 0.0}
+    assert torch.equal(painter.generate(2, "a red potion", **order), painter.generate(2, "chave azul", **order))
+
+
 def test_without_a_prompt_there_is_nothing_to_fit_so_the_painting_is_shown(painter):
     sketches = painter.decode_each(painter.noise(1, 2))
     assert torch.equal(painter.finish(sketches, ["", ""], seed=4, steps=2), painter.paint(sketches, ["", ""], seed=4, steps=2))

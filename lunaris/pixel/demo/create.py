@@ -54,7 +54,7 @@ def pixel_generate(
         n: How many sprites, 1 to 64.
         seed: 0 to 4294967295. Sprite i uses seed + i, so each one can be made again alone.
         temperature: Spread of the random latents, 0 to 2; 0 gives the average sprite, 1 is as trained.
-        guidance: Strength of the prompt, 0 to 5; 0 ignores it, 1 is as trained, more exaggerates.
+        guidance: Strength of the prompt, 0 to 5; 0 ignores it, 1 is what the model does best, more exaggerates.
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
         mode: "instant", or "quality" for the flow sampler of checkpoints that have one.
         steps: Steps of the flow sampler, 2 to 32; quality mode only.

@@ -52,8 +52,8 @@ TEXTS = ui.Texts(
         ),
         "guidance": ("Prompt strength", "Força da descrição"),
         "guidance_info": (
-            "Guidance: 0 ignores the prompt, 1 follows it as trained, more exaggerates.",
-            "Guidance: 0 ignora a descrição, 1 segue como no treino, mais exagera.",
+            "Guidance: 0 ignores the prompt, 1 follows it as the model does best, more exaggerates.",
+            "Guidance: 0 ignora a descrição, 1 segue como o modelo faz melhor, mais exagera.",
         ),
         "candidates": ("Best of", "Melhor de"),
         "candidates_info": (
