@@ -142,7 +142,7 @@ def draw(best: Float[Tensor, "n"], ids: Int[Tensor, "n"] | None, size: int, gene
         ids = None
     fastest, place = pace.max(0)
     if math.isnan(fastest):
-        raise ValueError("the model's logits are not numbers (NaN), so no token can be drawn; its weights are broken, load another checkpoint")
+        raise ValueError("the logits are not numbers (NaN), so no token can be drawn; the weights are broken, load another checkpoint")
     return int(place if ids is None else ids[place])
 
 

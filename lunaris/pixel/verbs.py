@@ -44,7 +44,7 @@ class Interpolate(BaseConfig):
     steps: int = option(10, "how many frames, both ends included", ge=2, le=32)
     seed: int = like("seed", help="of the random latent, which all frames share; prompts only")
     temperature: float = like("temperature", help="spread of the random latent; prompts only")
-    guidance: float = like("guidance", help="strength of the prompts: 0 ignores them, 1 as the model does best, more exaggerates; prompts only")
+    guidance: float = like("guidance", help="strength of the prompts: 0 ignores them, 1 is usual, more exaggerates; prompts only")
     palette: str = like("palette")
     scale: int = option(0, "every pixel becomes a square of this side; 0 = 1 in a PNG, 8 in a GIF", ge=0, le=64)
     private: bool = like("private", PixelOutput)
