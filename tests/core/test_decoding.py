@@ -140,7 +140,7 @@ def test_draws_follow_the_probabilities():
 
 @pytest.mark.parametrize("inverted", [True, False])
 def test_a_draw_is_that_of_multinomial(monkeypatch, inverted):
-    """From one generator after another, with few tokens left of many, whether or not torch makes exponential numbers by inversion."""
+    """Draw after draw, with few tokens left of many, whether or not torch makes its exponential numbers by inversion."""
     if not inverted:
         monkeypatch.setattr(decoding, "_times_are_from_uniforms", lambda: False)
     ours, theirs = (torch.Generator().manual_seed(5) for _ in range(2))
