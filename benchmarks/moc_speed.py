@@ -218,7 +218,7 @@ def deferring(n_tokens: int) -> list[dict]:
     return [
         claim("deferred form, distance from the all-experts form", (far, None, 0), n_tokens, "float32, norms of all outputs", unit="",
               digits=9, at_most=1e-6),
-        claim("deferred form, largest difference from the all-experts form", (farthest, None, 0), n_tokens, "of the largest output", unit="",
+        claim("deferred form, largest difference from the all-experts form", (farthest, None, 0), n_tokens, "of the largest", unit="",
               digits=9),
         claim("deferred form, tokens that choose other experts", (other_choices(routing, chosen), None, 0), n_tokens, "", unit="tokens",
               digits=0, at_most=0),
