@@ -521,12 +521,12 @@ class LunarCore(nn.Module):
         candidates  drafts per picture, of which the one that fits the prompt best is kept; 1 for an empty prompt
         on_picture  called with the number of pictures that are done
         """
-        words = " ".join((prompt or "").split())  # a trailing space is no other prompt
+        words = " ".join((prompt or "").split()) if guidance else ""  # a trailing space is no other prompt; ignored is as not said
         tell = on_picture or (lambda done: None)
         if mode == "quality":
             if self.config.sampler != "flow":
                 raise ValueError("this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint")
-            sketches = self._sketch(batch_size, words, seed, temperature, min(guidance, 1.0), candidates)  # to exaggerate is the flow's
+            sketches = self._sketch(batch_size, words, seed, temperature, min(guidance, 1.0), candidates)  # it is the flow that exaggerates
             pictures = []  # one at a time: in a batch the CPU sums in another order, and every step would carry the difference further
             for i in range(batch_size):
                 pictures.append(self.finish(sketches[i : i + 1], [words], seed=seed + i, steps=steps, guidance=guidance))

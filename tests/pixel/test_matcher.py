@@ -225,10 +225,14 @@ def test_a_checkpoint_may_count_a_requests_guidance_for_more(painter, monkeypatc
     assert torch.equal(painter.paint(sketches, ["a red potion", "a cat"], seed=4, steps=2, guidance=0.0), none)
 
 
-def test_quality_mode_with_guidance_0_does_not_see_the_prompt_through_its_sketch(painter):
-    """The flow follows the sketch, so one that was drawn for the prompt would bring it in again."""
-    order = {"seed": 3, "steps": 2, "mode": "quality", "guidance": 0.0}
-    assert torch.equal(painter.generate(2, "a red potion", **order), painter.generate(2, "chave azul", **order))
+@pytest.mark.parametrize(("mode", "candidates"), [("quality", 0), ("quality", 1), ("instant", 8)])
+def test_guidance_0_is_as_if_nothing_had_been_asked_for(mode, candidates):
+    """The prompt came in again by the choice among drafts, by the sketch that the flow follows, and by the choice between the two."""
+    model = load("pixel-16")
+    order = {"n": 2, "seed": 3, "steps": 2, "mode": mode, "candidates": candidates, "guidance": 0.0}
+    asked = [generate(model, prompt, **order) for prompt in ("a red potion", "chave azul", "")]
+    assert (asked[0] == asked[1]).all() and (asked[0] == asked[2]).all()
+    assert (generate(model, "a red potion", **order | {"guidance": 1.0}) != asked[0]).any()
 
 
 def test_without_a_prompt_there_is_nothing_to_fit_so_the_painting_is_shown(painter):
