@@ -16,7 +16,9 @@ import statistics
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
@@ -25,6 +27,9 @@ import results
 from lunaris.core.config import ConfigError, OneLineParser, add_flags, as_flags, given_flags
 from lunaris.moc.compare import FOLDER, CompareConfig, Difference, Study, compare, fitted, variants
 from lunaris.moc.config import MoCModelConfig
+
+if TYPE_CHECKING:
+    from lunaris.moc.data import Prepared
 
 ROOT = Path(__file__).parent.parent
 COMPARISON = ROOT / "lunaris/moc/comparison.json"
@@ -42,7 +47,8 @@ class Asked(NamedTuple):
 
 
 # Where the spread over seeds comes from: each line is a layer, what differs in its model and training, and what `trial` takes out.
-# "as the prototype" has none of the cures; the rate of AdamW is that at which two seeds of the prototype were 0.20 nats apart.
+# "as the prototype" has none of the cures; the rate of AdamW is that at which two seeds of the prototype were so many nats apart.
+PROTOTYPE, PROTOTYPE_APART = "MoC, AdamW, as the prototype", 0.20
 ADAMW = {"optimizer": "adamw", "rate": 3e-3}
 CURES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "sparse mixture": ("top_k", {}, {}),
@@ -53,7 +59,7 @@ CURES: dict[str, tuple[str, dict[str, Any], dict[str, Any]]] = {
     "MoC, whole gradient, no QK-norm, no z-loss, loud peers": (
         "moc", {"meeting_gradient": 1.0, "meeting_norm": False, "z_loss_weight": 0.0}, {"without": "peer_scale"},
     ),
-    "MoC, AdamW, as the prototype": (
+    PROTOTYPE: (
         "moc", {"meeting_gradient": 1.0, "meeting_norm": False, "z_loss_weight": 0.0}, ADAMW | {"without": "peer_scale"},
     ),
 }  # fmt: skip
@@ -107,8 +113,24 @@ def claims(found: Mapping[str, Any]) -> list[dict]:
     return made
 
 
-def as_markdown(found: Mapping[str, Any]) -> str:
-    """The comparison's table, both readings under one another."""
+def largest_share(data: "Prepared", n: int) -> float:
+    """The share that the longest document has of the first `n` validation tokens."""
+    ids = np.asarray(data.validation[:n])
+    ends = np.flatnonzero(ids == data.end)
+    return float(np.diff([-1, *ends, len(ids) - 1]).max() / len(ids))
+
+
+def about_the_text(data: "Prepared", n: int) -> str:
+    """What is scored, and what a spread is over."""
+    share = 100 * largest_share(data, n)
+    return (
+        f"Of the first {min(n, len(data.validation)):,} validation tokens, which are scored, {share:.0f} % are of one document, and "
+        "spreads are over seeds, not over texts: on other texts the differences may be others."
+    )
+
+
+def as_markdown(found: Mapping[str, Any], about: str) -> str:
+    """The comparison's table, both readings under one another; `about` its text."""
     columns = (
         "| | parameters | active | MACs per token | steps | training MACs | CPU s | learning rate | bits per byte | load, fair shares |",
         "|---" * 10 + "|",
@@ -130,9 +152,9 @@ def as_markdown(found: Mapping[str, Any]) -> str:
     setup = found["setup"]
     lines += [
         f"Text: `{setup['text']}`, a byte-level BPE of {setup['vocab_size']:,} entries; width {setup['d_model']}, {setup['n_layers']} "
-        f"layers, {setup['batch_size']} x {setup['seq_len']} tokens a step; seeds {', '.join(map(str, setup['seeds']))}; bits per byte of "
-        f"the first {setup['eval_tokens']:,} validation tokens, mean ± standard deviation over seeds. Differences above are of pairs of "
-        "equal seeds, with their 95 % interval as spread. Learning rates were tuned on another seed (bits per byte there):",
+        f"layers, {setup['batch_size']} x {setup['seq_len']} tokens a step; seeds {', '.join(map(str, setup['seeds']))}; bits per byte "
+        "are mean ± standard deviation over seeds. Differences above are of pairs of equal seeds, with their 95 % interval as spread. "
+        f"{about} Learning rates were tuned on another seed (bits per byte there):",
         "",
         *(
             f"- {row['label_en']}: " + ", ".join(f"{rate} → {'diverged' if bpb is None else bpb}" for rate, bpb in row["tuning"].items())
@@ -243,6 +265,20 @@ def side_table(lines: list[dict], against: str = "") -> str:
     return "\n".join(told)
 
 
+def about_the_spread(lines: list[dict]) -> str:
+    """Whether the line built like the prototype scatters as the prototype did; empty where one of its seeds diverged."""
+    apart = {line["name"]: max(line["losses"]) - min(line["losses"]) for line in lines if "AdamW" in line["name"] and not line["diverged"]}
+    if PROTOTYPE not in apart:
+        return ""
+    found = apart.pop(PROTOTYPE)
+    others = ", ".join(f"{far:.2f} ({name})" for name, far in apart.items())
+    back = "is here again" if found >= PROTOTYPE_APART else "was not reproduced: what made it, and what cured it, this table does not show"
+    return (
+        f"Two seeds of the prototype were {PROTOTYPE_APART:.2f} nats per token apart. Those of the line built like it ({PROTOTYPE}) are "
+        f"at most {found:.2f} nats apart, those of the other lines with this optimizer {others}. The prototype's spread {back}."
+    )
+
+
 def _gap(ours: Sequence[float], theirs: Sequence[float]) -> str:
     if len(ours) == 1:
         return f"{ours[0] - theirs[0]:+.4f}"
@@ -323,6 +359,9 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
     def say(sentence: str) -> None:
         print(sentence, file=sys.stderr, flush=True)
 
+    def about() -> str:
+        return about_the_text(Study(config, folder).data, config.eval_tokens)
+
     if study:
         n = 2 if args.quick else 3
         lines = variance(config, folder, n, say) if args.variance else explore(config, folder, n, say)
@@ -336,8 +375,8 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
             if args.variance
             else f"changes of the layer (seed 1; {n} seeds for the best)"
         )
-        reasons = "" if args.variance else "\n\n" + "\n".join(f"- {name}: {why}." for name, (_, why) in IDEAS.items() if why)
-        told = side_table(lines, "" if args.variance else SPARSE) + reasons
+        reasons = about_the_spread(lines) if args.variance else "\n".join(f"- {name}: {why}." for name, (_, why) in IDEAS.items() if why)
+        told = "\n\n".join(filter(None, (side_table(lines, "" if args.variance else SPARSE), reasons, about())))
         results.publish(f"moc_compare{study.replace('--', '_')}", f"LunarisCodex-MoC: {title}", command, [], keep=keep, more=told)
         return
     found = compare(config, folder, say=say, command=command)
@@ -351,7 +390,7 @@ def measure(args: argparse.Namespace, config: CompareConfig) -> None:
     if keep:
         COMPARISON.write_text(json.dumps(found, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
     title = f"LunarisCodex-MoC: does collaboration help? ({config.seeds} seeds, {config.steps} steps)"
-    results.publish("moc_compare", title, command, claims(found), keep=keep, more=as_markdown(found))
+    results.publish("moc_compare", title, command, claims(found), keep=keep, more=as_markdown(found, about()))
 
 
 if __name__ == "__main__":
