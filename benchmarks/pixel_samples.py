@@ -8,6 +8,7 @@ cell is the model's best mode with that seed.
 """
 
 import argparse
+import io
 import sys
 from pathlib import Path
 
@@ -21,7 +22,8 @@ import pixel_prompts
 from lunaris import pixel
 from lunaris.core import hub
 from lunaris.core.card import join_card, parse_card, validate_card
-from lunaris.core.images import from_model, grid, to_pil
+from lunaris.core.images import from_model, grid, to_pil, write_file
+from lunaris.core.provenance import stamp
 from lunaris.pixel import metrics
 
 COLUMNS = 8
@@ -80,10 +82,10 @@ def main() -> None:
     real = list(args.prompts or REAL.get(model.config.side, ()))
     prompts = procedural_prompts(len(real) or 16, args.seed) + real
     mode = metrics.modes(model)[-1]
-    picture = grid(
-        from_model(metrics.draw(model, prompts, seed=args.seed, mode=mode)), columns=COLUMNS, scale=64 // model.config.side, gap=1
-    )
-    to_pil(picture).save(args.out or folder / "samples.png", optimize=True)
+    images = from_model(metrics.draw(model, prompts, seed=args.seed, mode=mode))
+    packed = io.BytesIO()
+    to_pil(grid(images, columns=COLUMNS, scale=64 // model.config.side, gap=1)).save(packed, "PNG", optimize=True)
+    write_file(args.out or folder / "samples.png", stamp(packed.getvalue()))  # marked, without a record: no one call makes it
     if not args.out:
         add_to_card(folder, prompts, f"By `python benchmarks/pixel_samples.py --model {Path(args.model).name}` in {mode} mode.")
 

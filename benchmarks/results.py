@@ -1,5 +1,6 @@
 """RESULTS.md: each benchmark writes its own part, between its own marks, and leaves the others alone."""
 
+import re
 import sys
 from pathlib import Path
 
@@ -35,13 +36,18 @@ def publish(name: str, title: str, command: str, claims: list[dict], *, keep: bo
 
 
 def add_to_card(ref: str, numbers: dict[str, float], command: str) -> None:
-    """Put measured numbers on the card of a local checkpoint: into its table and its model-index, replacing earlier ones of the name."""
+    """Put measured numbers on the card of a local checkpoint: into its table and its model-index, replacing earlier ones of the name.
+
+    What the card said of an earlier run of the same script goes: a table that names two commands cannot be made again by either.
+    """
     path = hub.resolve(ref) / "README.md"
     front, body = parse_card(path.read_text(encoding="utf-8"))
     metrics = front["model-index"][0]["results"][0]["metrics"]
     metrics[:] = [metric for metric in metrics if metric["name"] not in numbers]
     metrics += [{"type": "-".join(name.replace(",", "").split()), "name": name, "value": value} for name, value in numbers.items()]
-    lines = [line for line in body.split("\n") if not line.startswith(tuple(f"| {name} |" for name in numbers)) and command not in line]
+    script = re.escape(command.split()[1])
+    body = re.sub(rf"\n*^The shares come from `python {script}[ `].*$", "", body, flags=re.MULTILINE)
+    lines = [line for line in body.split("\n") if not line.startswith(tuple(f"| {name} |" for name in numbers))]
     end = max(i for i, line in enumerate(lines) if line.startswith("|"))
     rows = [f"| {name} | {value:g} |" for name, value in numbers.items()]
     lines[end + 1 : end + 1] = [*rows, "", f"The shares come from `{command}`; benchmarks/RESULTS.md has their spread and baselines."]

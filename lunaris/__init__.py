@@ -3,6 +3,6 @@
 Importing this package loads nothing heavy; a family is imported when it is used.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 FAMILIES = ("pixel", "moc")

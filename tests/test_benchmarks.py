@@ -3,6 +3,7 @@
 import hashlib
 import json
 import math
+import re
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -29,6 +30,7 @@ import train_features
 from lunaris import moc
 from lunaris.core.card import validate_card
 from lunaris.core.images import from_model, read_image, to_model, upscale
+from lunaris.core.layers.experts import SwiGLU
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc import compare as comparison
 from lunaris.moc import stories
@@ -79,6 +81,29 @@ def test_each_benchmark_writes_its_own_part_and_leaves_the_others_alone(tmp_path
     text = results.RESULTS.read_text()
     assert text.count("## A") == text.count("## B") == 1 and "| x | 7 ms |  | 3 | <= 2 |" in text and "details of a" not in text
     assert "| x | 1 ms |" in text.partition("## B")[2] and "8 ms" in capsys.readouterr().out
+
+
+def test_a_card_names_the_last_command_of_a_script_alone(folder):
+    """pixel-16's card named two commands for one table: only a line with the very same command gave way to the new one."""
+    card = (ROOT / "checkpoints" / "pixel-16" / "README.md").read_text(encoding="utf-8")
+    (folder / "README.md").write_text(card, encoding="utf-8")
+    for command, value in (("a.py --model x", 0.25), ("a.py --model x --plain y", 0.5), ("a.py", 0.75), ("a.python.py", 1)):
+        results.add_to_card(str(folder), {"share": value}, f"python benchmarks/{command}")
+    text = (folder / "README.md").read_text(encoding="utf-8")
+    validate_card(text)
+    said = [line for line in text.splitlines() if line.startswith("The shares come from")]
+    (before,) = [line for line in card.splitlines() if line.startswith("The shares come from")]
+    other, own = (f"The shares come from `python benchmarks/{name}`; benchmarks/RESULTS.md" for name in ("a.python.py", "a.py"))
+    assert len(said) == 3 and before in said and said[0].startswith(other) and said[1].startswith(own)
+    assert text.count("| share |") == 1 and "| share | 1 |" in text and "\n\n\n" not in text
+
+
+@pytest.mark.parametrize("name", ["pixel-16", "pixel-32"])
+def test_a_shipped_cards_numbers_come_from_the_commands_of_the_published_results(name):
+    card = (ROOT / "checkpoints" / name / "README.md").read_text(encoding="utf-8")
+    commands = re.findall("The shares come from `([^`]*)`", card)
+    assert commands and len({command.split()[1] for command in commands}) == len(commands)
+    assert all(f"\n`{command}`\n" in results.RESULTS.read_text(encoding="utf-8") for command in commands)
 
 
 # --- pixel_quality.py ---------------------------------------------------------------------------------------------------------------
@@ -167,6 +192,18 @@ def test_the_issues_goals_stand_on_real_icons_alone():
     assert all("at_most" not in claim for claim in pixel_quality.kid_claims(data, table, "ours", 384))
 
 
+def test_the_distances_to_real_sprites_are_on_the_card_at_every_side():
+    """Only what has a goal got there, and the goals are of 16x16: the card of pixel-32 was silent about how real its sprites look."""
+    found = {"value": 0.0143, "spread": 0.005}
+    table, data = {"ours": {f"KID, {captions}": found for captions in pixel_quality.KID_GOALS}}, source(8)
+    claims = [pixel_quality.claim("procedural, seen pairs", {"value": 0.9, "spread": None}, "", 1, at_least=0.95)]
+    claims += [pixel_quality.claim("unmeasured", None, "", 1, at_least=1), pixel_quality.claim("no goal", found, "", 1)]
+    for name in ("procedural", "sprites_crawl32"):
+        claims += pixel_quality.kid_claims(pixel_quality.Source(name, data.train, data.held), table, "ours", 384)
+    real = {f"sprites_crawl32, KID, {captions}: ours": 0.0143 for captions in ("training captions", "held-out captions")}
+    assert pixel_quality.for_card(claims) == {"procedural, seen pairs": 0.9, **real}
+
+
 def test_the_sheet_shows_numbered_sprites_and_its_key_what_was_asked(tmp_path):
     data = source()
     pages = pixel_quality.sheet_prompts([data, pixel_quality.Source("real", data.train, data.held)], lambda caption: "red" in caption)
@@ -210,6 +247,25 @@ def test_the_quality_benchmark_runs_on_any_checkpoint_and_prints_its_claims(fold
     assert best["name"].endswith("ours (quality)") and "ours (instant)" in best["baseline"] and "plain VAE" in best["baseline"]
 
 
+def prose(text: str) -> str:
+    """What is said, however its lines are broken."""
+    return " ".join(text.split())
+
+
+@pytest.mark.parametrize("plain", ["plain16", "another"])
+def test_what_the_plain_model_was_is_said_again_with_every_run(plain, folder, tmp_path, monkeypatch, capsys):
+    """It was written by hand between the script's marks, where the next run would have put its own table and nothing else."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(pixel_quality, "load_sources", lambda *_: [])
+    monkeypatch.setattr(pixel_quality, "prompt_claims", lambda *_: [])
+    monkeypatch.setattr(sys, "argv", ["pixel_quality.py", "--model", str(folder), "--plain", plain])
+    monkeypatch.setattr(pixel_quality.pixel, "load", lambda ref, load=pixel_quality.pixel.load: load(folder))
+    pixel_quality.main()
+    text = prose(results.RESULTS.read_text(encoding="utf-8"))
+    assert ("The plain VAE is the spec's" in text and "3,128 steps of 64 sprites" in text) == (plain == "plain16")
+    assert prose(pixel_quality.JUDGES) in text
+
+
 # --- pixel_ablation.py --------------------------------------------------------------------------------------------------------------------
 
 
@@ -240,6 +296,22 @@ def test_the_ablation_trains_judges_and_writes_its_table(tmp_path, monkeypatch, 
     assert "seed 2, ours" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("steps, seeds", [(1000, 1), (1000, 2)])
+def test_what_the_ablation_found_is_said_again_with_its_table(steps, seeds, tmp_path, monkeypatch, capsys):
+    """It was written by hand between the script's marks. What one run showed goes with that run alone; what was left out, with all."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "RESULTS.md")
+    monkeypatch.setattr(pixel_ablation, "one_run", lambda *_: (None, 1.0))
+    monkeypatch.setattr(pixel_ablation, "judge", lambda *_: {"seen, both": 0.5})
+    monkeypatch.setattr(pixel_ablation, "from_model", lambda pictures: np.zeros((8, 16, 16, 4), np.uint8))
+    monkeypatch.setattr(pixel_ablation.metrics, "draw", lambda *_, **more: None)
+    monkeypatch.setattr(pixel_prompts, "Templates", lambda side: None)
+    monkeypatch.setattr(sys, "argv", ["pixel_ablation.py", "--steps", str(steps), "--seeds", str(seeds)])
+    pixel_ablation.main()
+    text = prose(results.RESULTS.read_text(encoding="utf-8"))
+    assert ("differences under .10" in text and "are used all the same." in text) == (seeds == 1)
+    assert "a flow on spatial latents" in text and "an alpha bit" in text and "| ours, no InfoNCE | 0.500" in text
+
+
 # --- pixel_samples.py -------------------------------------------------------------------------------------------------------------------
 
 
@@ -255,11 +327,18 @@ def test_the_sample_grid_goes_on_the_card_once(folder, monkeypatch):
     sections = [line for line in text.splitlines() if line.startswith("## ")]
     assert sections == [line for line in card.splitlines() if line.startswith("## ")] and sections.count("## Samples") == 1
     assert "1. " in text and "magnifier icon" in text and str(folder.parent) not in text
+    assert (folder / "samples.png").read_bytes().count(b"AI-generated") == 1
     shown = read_image(folder / "samples.png")
     prompts = [*pixel_samples.procedural_prompts(16, 7), *pixel_samples.REAL[16]]
     assert shown.shape == (4 * 17 * 4 - 4, 8 * 17 * 4 - 4, 4) and all(prompt in text for prompt in prompts)
     pairs = [sprites.parse(prompt) for prompt in prompts[:16]]
     assert len({kind for kind, _ in pairs}) == 16 and [bool(sprites.is_validation(*pair)) for pair in pairs] == [False, True] * 8
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "checkpoints").glob("pixel-*/*.png")), ids=lambda path: path.parent.name)
+def test_the_picture_of_a_shipped_card_bears_the_ai_generated_mark(path):
+    """Every PNG of the app bore it, and the one that people see first, on the card, did not."""
+    assert b"trainedAlgorithmicMedia" in path.read_bytes() and b"AI-generated" in path.read_bytes()
 
 
 # --- pixel_speed.py -------------------------------------------------------------------------------------------------------------------
@@ -416,6 +495,7 @@ def test_the_comparison_writes_its_table_its_file_and_its_picture(tmp_path, monk
     first, second = text.split("**Equal active parameters")[1].split("**Equal training MACs")
     assert first.count("\n| ") == 7 and second.count("\n| ") == 9  # six variants, and eight; and the head
     assert "| MoC, 2 of 8 |" in first and "| MoC, 2 of 8 |" in second and "dense, as wide as all 8" not in first
+    assert "spreads are over seeds, not over texts" in text
     assert read_image(tmp_path / "p.png").shape[2] == 4
     run_compare(monkeypatch, tmp_path, "--seeds", "3", "--json")
     claims = check_claims(capsys.readouterr().out.splitlines()[-1])
@@ -432,6 +512,7 @@ def test_the_studies_of_spread_and_of_ideas_write_their_tables(tmp_path, monkeyp
         "| MoC, AdamW, as the prototype | 3 | 3 of 3 diverged |" in text
         and "| plain | 3 | 2.1040 ± 0.0030 | +0.1000 ± 0.0000 | 10, 10, 10 |" in text
     )
+    assert text.count("spreads are over seeds, not over texts") == 2 and "apart" not in text  # runs that diverged have none
     short = [name for name in moc_compare.IDEAS if f"| {name} | 1 | 2.1040 | +0.1000 | " in text]  # they lost on the first seed
     assert len(short) == len(moc_compare.IDEAS) - moc_compare.FINALISTS
     assert not (tmp_path / "comparison.json").exists()
@@ -476,6 +557,25 @@ def test_the_tables_of_the_side_studies_are_what_the_kept_runs_say(monkeypatch, 
     monkeypatch.setattr(comparison, "run_one", missing)
     table = moc_compare.side_table(study(CompareConfig(), moc_compare.RUNS, 3, print), against)
     assert len(table.splitlines()) > 7 and table in results.RESULTS.read_text(encoding="utf-8")
+
+
+def test_the_text_says_how_much_of_it_is_one_work():
+    """The comparison's intervals were read as over texts, while four fifths of what it scores are one work, cut off in the next."""
+    ids = np.array([5, 5, 1, 5, 5, 5, 5, 5, 1, 5, 5, 1, 5], np.uint16)
+    shares = [moc_compare.largest_share(SimpleNamespace(validation=ids, end=1), n) for n in (2, 7, 10, 13)]
+    assert shares == [1.0, 4 / 7, 6 / 10, 6 / 13]
+    assert "scored, 60 % are of one document" in moc_compare.about_the_text(SimpleNamespace(validation=ids, end=1), 10)
+
+
+def test_the_study_of_spread_says_whether_the_prototypes_came_back():
+    """It was told that the optimizer cured the prototype's spread, two seeds 0.20 nats apart, while the line built like the prototype had
+    with the old optimizer the smallest spread of all."""
+    losses = {"sparse mixture, AdamW": [5.0, 5.3, 5.1], "MoC, AdamW, as the prototype": [4.92, 4.91, 4.94]}
+    lines = [{"name": name, "losses": values, "diverged": 0} for name, values in losses.items()]
+    told = moc_compare.about_the_spread(lines)
+    assert "0.03 nats apart" in told and "0.30" in told and "not reproduced" in told
+    lines[1]["losses"] = [4.9, 5.15, 5.0]
+    assert "0.25 nats apart" in (told := moc_compare.about_the_spread(lines)) and "not reproduced" not in told
 
 
 def test_every_idea_is_a_model_and_pays_for_what_it_adds():
@@ -556,6 +656,30 @@ def test_the_speed_of_a_moc_is_told_with_the_same_tokens(monkeypatch, capsys):
     loops = [claim for name, claim in claims.items() if name.startswith("token loop")]
     assert len(loops) == 2 and all(claim["baseline"].endswith("; the same tokens") and claim["value"] > 0 for claim in loops)
     assert claims["deferred form, tokens that choose other experts"]["value"] == 0
+    alike = claims["layer, forward: time over that of the dense layer run alike"]
+    assert alike["value"] > 0 and not {"at_least", "at_most"} & alike.keys() and "1024 tokens at a time" in alike["baseline"]
+
+
+def test_the_goal_of_the_deferred_form_stands_on_its_largest_difference():
+    """It was moved to the norm of all outputs when the largest difference missed it: a reader of the table saw the one goal, met."""
+    claims = {claim["name"]: claim for claim in moc_speed.deferring(64)}
+    goals = [claims[f"deferred form, {what} from the all-experts form"].get("at_most") for what in ("largest difference", "distance")]
+    assert goals == [1e-6, 1e-6]
+
+
+def test_the_dense_layer_run_alike_is_the_dense_layer(monkeypatch):
+    """Ours was timed against a dense layer that takes all tokens at once, and stood below its own share of the multiply-adds: a reader
+    took for the idea's gain what parts and work in place give any layer."""
+    torch.manual_seed(0)
+    dense, x = SwiGLU(16, 40).eval(), torch.randn(2, 21, 16)
+    sizes, before = [], x.clone()
+    dense.down_proj.register_forward_pre_hook(lambda module, args: sizes.append(len(args[0])))
+    monkeypatch.setattr(moc_speed, "AT_ONCE", 16)
+    with torch.no_grad():
+        found = moc_speed.run_alike(dense, x)
+        assert sizes == [16, 16, 10]
+        torch.testing.assert_close(found, dense(x))
+    assert torch.equal(x, before)
 
 
 def test_other_tokens_would_be_told(monkeypatch):

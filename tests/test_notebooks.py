@@ -1,5 +1,6 @@
 """The notebooks read as style asks, and what they leave to the reader works. nbval runs their cells (and test_round_trip.py some)."""
 
+import ast
 import json
 import re
 from pathlib import Path
@@ -10,6 +11,8 @@ import torch
 
 from lunaris import moc, pixel
 from lunaris.core.images import from_model
+from lunaris.moc.stories import EN_NUMBERS
+from lunaris.moc.train import CollapseAlarm
 from lunaris.pixel.data import load_source
 from lunaris.pixel.train import prepare
 
@@ -56,6 +59,40 @@ def test_the_solution_of_the_pixel_exercise_is_what_candidates_draws():
         assert (mine == pixel.generate(model, "a red heart", seed=seed, candidates=4, **order)).all()
         first_kept.append((mine == pixel.generate(model, "a red heart", seed=seed, **order)).all())
     assert not all(first_kept)  # else a reader who returns the first draft would pass
+
+
+def test_the_moc_notebook_says_how_large_its_model_is_and_how_much_it_reads():
+    """It promised ten million parameters on a GPU and three hundred thousand tokens without one; they are five, and two."""
+    text = " ".join("\n".join(cells(NOTEBOOKS[1], "markdown")).split())
+    millions = EN_NUMBERS[round(moc.parameter_counts(moc.Config.small()).total / 1e6)]
+    assert f"the small preset, {millions} million parameters" in text
+    (quick,) = re.findall(r"^QUICK = (.*)$", "\n".join(cells(NOTEBOOKS[1], "code")), flags=re.MULTILINE)
+    tokens = ast.literal_eval(quick)["steps"] * moc.TrainConfig.tiny().batch_size * moc.Config.tiny().max_seq_len
+    assert f"have read {EN_NUMBERS[round(tokens / 1e5)]} hundred thousand tokens" in text
+
+
+def test_the_dashed_line_of_the_moc_notebook_is_where_its_alarm_sounds():
+    """The picture drew 0.5 and 2, and the text said that the alarm sounds beyond: experts that fell to 0.2 seemed to have been missed."""
+    (picture,) = (source for source in cells(NOTEBOOKS[1], "code") if "share of the choices" in source)
+    config, rows = moc.Config.tiny(), [{"step": step} for step in (50, 100)]
+    for row in rows:
+        row.update({f"eval/load/{layer}/{expert}": 1.0 for layer in range(config.n_layers) for expert in range(config.n_experts)})
+    names = {"CONFIG": config, "logs": dict.fromkeys(("top-2", "MoC"), rows), "plt": plt}
+    exec(compile(picture, "notebook", "exec"), names)
+    dashed = [line.get_ydata() for ax in names["axes"].flat for line in ax.get_lines() if line.get_linestyle() == "--"]
+    assert [list(heights) for heights in dashed] == [[CollapseAlarm.STARVED] * 2] * (2 * config.n_layers)
+    assert CollapseAlarm.STARVED == 0.1 and "under a tenth of it" in "\n".join(cells(NOTEBOOKS[1], "markdown"))
+    plt.close("all")
+
+
+def test_the_moc_notebook_tells_every_line_of_the_study_of_spread():
+    """It left out the line built like the prototype, which scatters least with the optimizer that was said to make it scatter."""
+    results = (NOTEBOOKS[1].parents[1] / "benchmarks/RESULTS.md").read_text(encoding="utf-8")
+    (text,) = (text for text in cells(NOTEBOOKS[1], "markdown") if "--variance" in text)
+    for name in ("sparse mixture", "sparse mixture, AdamW", "MoC", "MoC, AdamW", "MoC, AdamW, as the prototype"):
+        (spread,) = re.findall(rf"^\| {name} \| 3 \| [\d.]+ ± ([\d.]+) \| \d", results, flags=re.MULTILINE)
+        told = f"{float(spread):.3f}"
+        assert told in text and told.replace(".", ",") in text, name
 
 
 @pytest.fixture(scope="module")

@@ -25,6 +25,7 @@ from torch import Tensor
 
 from lunaris.core.tokenizer import BpeTokenizer
 
+COLD = 1e-6  # a temperature below it: logits divided by it may pass the largest float32
 HEAD = 256  # top-p mostly keeps fewer: so many are looked at before the whole vocabulary is sorted, at no more cost than 64
 
 
@@ -86,7 +87,10 @@ class Sampler:
         if order.repetition_penalty != 1:
             logits = self._penalised(logits, before)
         if order.temperature == 0:
-            return int(logits.argmax())
+            best = int(logits.argmax())  # of a NaN, where there is one
+            if math.isnan(logits[best]):
+                raise _no_numbers()
+            return best
         if self._generator is None:
             self._generator = torch.Generator(logits.device).manual_seed(order.seed)
         return draw(*_shortlist(logits, order), len(logits), self._generator)
@@ -108,7 +112,10 @@ def probabilities(logits: Float[Tensor, "v"], sampling: Sampling) -> Float[Tenso
 
 def _shortlist(logits: Float[Tensor, "v"], sampling: Sampling) -> tuple[Float[Tensor, "n"], Int[Tensor, "n"] | None]:
     """`probabilities` of the most probable tokens and their ids; all others have 0. Without ids it is all tokens in order."""
-    logits = logits / sampling.temperature
+    temperature = sampling.temperature
+    if temperature < COLD:  # the best at 0 overflows never; only here, since the shift rounds other logits than transformers divides
+        logits, temperature = logits - logits.max(), max(temperature, 1e-30)
+    logits = logits / temperature
     size = len(logits)
     if 0 < sampling.top_k < size:
         best, ids = logits.topk(sampling.top_k)
@@ -142,8 +149,12 @@ def draw(best: Float[Tensor, "n"], ids: Int[Tensor, "n"] | None, size: int, gene
         ids = None
     fastest, place = pace.max(0)
     if math.isnan(fastest):
-        raise ValueError("the logits are not numbers (NaN), so no token can be drawn; the weights are broken, load another checkpoint")
+        raise _no_numbers()
     return int(place if ids is None else ids[place])
+
+
+def _no_numbers() -> ValueError:
+    return ValueError("the logits are not numbers (NaN), so no token can be drawn; the weights are broken, load another checkpoint")
 
 
 def _exponential(uniform: Float[Tensor, "n"]) -> Float[Tensor, "n"]:

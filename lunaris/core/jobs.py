@@ -146,7 +146,6 @@ class Jobs:
         """Where the job stands. Raises FileNotFoundError for a token that opens none."""
         with self._lock:
             folder = self.folder(token)
-            _touch(folder)
             progress = _read_json(folder / "progress.json")
             state, sentence = progress.pop("state", "stopped"), progress.pop("sentence", "")
             if folder.name in self._queue:
@@ -162,11 +161,15 @@ class Jobs:
         return self.folder_of(id_of(token))
 
     def folder_of(self, name: str) -> Path:
-        """The folder of the job whose id is `name` (`id_of` its token): for what others may use, such as a finished model."""
+        """The folder of the job whose id is `name` (`id_of` its token): for what others may use, such as a finished model.
+
+        Whoever asks is about to use it, so its hour begins anew.
+        """
         folder = self.root / name
         if not re.fullmatch(NAME, name) or not (folder / "job.json").is_file():
             hours = self.limits.keep_s / 3600
             raise FileNotFoundError(f"this server has no such training; it keeps one for {hours:g} h after its last use: start a new one")
+        _touch(folder)
         return folder
 
     # --- the queue

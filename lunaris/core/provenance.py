@@ -127,10 +127,13 @@ def _versions() -> dict[str, str]:
 
 
 def _public_ref(ref: str) -> tuple[str, bool]:
-    """(what a file may say about a ref, whether it was a folder): the path of a folder is nobody's business."""
+    """(what a file may say about a ref, whether it was a folder): the path of a folder is nobody's business.
+
+    Nor is the id of "retrained:ID", with which anybody could draw with a visitor's own model; to a file that is a folder too.
+    """
     if PUBLIC_REF.fullmatch(ref) and not Path(ref).is_dir():
         return ref, False
-    name = PurePath(ref.replace("\\", "/")).name
+    name = PurePath(ref.replace("\\", "/")).name.partition(":")[0]
     return "".join(char for char in name if char.isprintable())[:96] or "folder", True
 
 

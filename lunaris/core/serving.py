@@ -109,19 +109,22 @@ def health(tabs: Mapping[str, Tab]) -> dict[str, Any]:
 
 
 class BodyLimit:
-    """ASGI middleware that refuses a request body over `limit` bytes with 413, announced or not."""
+    """ASGI middleware that refuses a request body over `limit` bytes with 413, announced or not; what goes to UPLOAD may have `upload`."""
 
-    def __init__(self, app, limit: int):
-        self.app, self.limit = app, limit
+    UPLOAD = "/gradio_api/upload"
+
+    def __init__(self, app, limit: int, upload: int | None = None):
+        self.app, self.limit, self.upload = app, limit, upload or limit
 
     async def __call__(self, scope, receive, send):
         from starlette.responses import JSONResponse
 
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        refusal = JSONResponse({"error": f"a request must be at most {self.limit // 2**20} MB; send less"}, 413)
+        limit = self.upload if scope["path"].removeprefix(scope.get("root_path", "")) == self.UPLOAD else self.limit
+        refusal = JSONResponse({"error": f"a request must be at most {limit // 2**20} MB; send less"}, 413)
         announced = dict(scope["headers"]).get(b"content-length", b"0")
-        if not announced.isdigit() or int(announced) > self.limit:
+        if not announced.isdigit() or int(announced) > limit:
             return await refusal(scope, receive, send)
         received = 0
 
@@ -129,13 +132,13 @@ class BodyLimit:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self.limit:
+            if received > limit:
                 await refusal(scope, receive, send)
                 raise _TooLarge
             return message
 
         async def unless_refused(message):
-            if received <= self.limit:  # what the app makes of the broken-off body is of no use any more
+            if received <= limit:  # what the app makes of the broken-off body is of no use any more
                 await send(message)
 
         with contextlib.suppress(_TooLarge):
@@ -180,7 +183,7 @@ def app_kwargs(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return {
         "routes": [Route("/healthz", answer_health)],
         "exception_handlers": handlers,
-        "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE)],
+        "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE, upload=ui.MAX_UPLOAD_SIZE)],
     }
 
 

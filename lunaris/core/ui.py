@@ -32,7 +32,8 @@ F = TypeVar("F", bound=Callable)
 LANGUAGES = ("en", "pt-BR")
 STATIC = Path(__file__).parent / "static"
 MAX_FILE_SIZE = 5 * 2**20  # one uploaded file
-MAX_BODY_SIZE = 8 * 2**20  # one request, whatever it carries
+MAX_BODY_SIZE = 8 * 2**20  # one request, whatever it carries, but for uploads:
+MAX_UPLOAD_SIZE = 64 * 2**20  # all files that are uploaded in one go; Gradio writes them to the disk and sweeps them after two hours
 
 log = logging.getLogger("lunaris")
 

@@ -9,7 +9,8 @@ lazy.export(
     __name__,
     {
         "config": ["Config", "PixelConfig", "PixelTrainConfig", "TrainConfig"],
-        "request": ["Output", "PixelOutput", "PixelRequest", "Request"],
+        "request": ["PixelOutput", "PixelRequest"],
+        "run": ["Output", "PixelFiles", "PixelRun", "Request"],
         "model": ["Decoder", "Encoder", "LatentAdd", "LatentConcat", "LatentGating", "LunarCore", "TextEncoder", "load", "save"],
         "train": ["train"],
         "generate": ["generate", "generate_request", "interpolate", "interpolate_prompts", "save_result", "unknown_words"],

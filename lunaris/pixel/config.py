@@ -170,7 +170,7 @@ class PixelConfig(BaseConfig):
 
     @classmethod
     def small(cls) -> "PixelConfig":
-        """What checkpoints/pixel-16 is: about an hour on one CPU core."""
+        """The VAE of checkpoints/pixel-16: some hours on one CPU core. Its flow and its matcher are stages of their own (see its card)."""
         text = TextEncoderConfig(
             kind="bow", vocab_size=3072, max_length=32, hidden_dim=256, intermediate_dim=512, num_layers=2, num_heads=4
         )

@@ -27,6 +27,8 @@ from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, to_mode
 from lunaris.pixel import sprites
 from lunaris.pixel.generate import finish, generate_request, understood
 from lunaris.pixel.model import LunarCore
+from lunaris.pixel.palette import DITHERS
+from lunaris.pixel.pixelise import quantise
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
 
 # --- the map ---------------------------------------------------------------------------------------------------------------------
@@ -309,7 +311,16 @@ def arithmetic(
 # --- a picture through the model ---------------------------------------------------------------------------------------------------
 
 
-def reconstruct(model: LunarCore, image: Rgba) -> RgbaBatch:
-    """The model's own drawing of one picture: fitted to its size, encoded, decoded without a prompt."""
+def reconstruct(model: LunarCore, image: Rgba, *, palette: str = "", colours: int = 0, dither: str = "none") -> RgbaBatch:
+    """The model's own drawing of one picture: fitted to its size, encoded, decoded without a prompt.
+
+    It is kept to `palette`, or to at most `colours` of its own (2 to 64), dithered as `pixelise` does; without either it is as drawn.
+    """
+    order = PixelRequest(palette=palette, colours=colours)  # refuses what no order may be
+    if dither not in DITHERS:
+        raise ValueError(f"dither must be one of {', '.join(DITHERS)}, got {dither!r}; try 'none'")
     fitted = fit_square(image, model.config.side)[None]
-    return from_model(model.reconstruct(to_model(fitted, model.config.channels).to(model.device)))
+    drawn = from_model(model.reconstruct(to_model(fitted, model.config.channels).to(model.device)))
+    if not (order.palette or order.colours):
+        return drawn
+    return quantise(drawn[0], palette=order.palette, colours=order.colours, dither=dither)[None]

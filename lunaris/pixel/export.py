@@ -1,18 +1,25 @@
-"""Sprites as files other programs read: a sheet with a JSON atlas for game engines, an animated GIF, a ZIP. Equal input, equal bytes."""
+"""Sprites as files: a sheet with a JSON atlas for game engines, an animated GIF, a ZIP, all that a run leaves. Equal input, equal bytes."""
 
 import io
 import itertools
+import json
 import zipfile
-from pathlib import PurePosixPath
-from typing import Any
+from collections.abc import Mapping
+from pathlib import Path, PurePosixPath
+from typing import Any, NamedTuple
 
 import numpy as np
 from PIL import Image
 
-from lunaris.core.images import MAX_PIXELS, Rgba, RgbaBatch, grid
+from lunaris.core.images import MAX_PIXELS, Rgba, RgbaBatch, grid, png_bytes, upscale
+from lunaris.core.provenance import SOURCE_TYPE, stamp
 from lunaris.pixel import palette
+from lunaris.pixel.run import PixelRun
 
 MAX_GIF_PIXELS = 8 * MAX_PIXELS  # over all frames: two seconds of work
+SCALE = 8
+SLIDE_MS = 400  # how long a sprite of a run stays in its GIF
+MARKS = (b"iTXtAI-generated\0", PurePosixPath(SOURCE_TYPE).name.encode())  # what `stamp` writes, and the word of other makers' XMP
 
 
 def sheet(
@@ -94,6 +101,86 @@ def bundle(files: dict[str, bytes]) -> bytes:
             info.create_system, info.external_attr = 3, 0o644 << 16
             archive.writestr(info, data)
     return buffer.getvalue()
+
+
+def atlas_json(atlas: Mapping[str, Any]) -> bytes:
+    return (json.dumps(atlas, indent=1) + "\n").encode()
+
+
+def carry_mark(source: str | Path, png: bytes) -> bytes:
+    """The PNG with the AI-generated mark where the picture file `source`, which it was made from without a model, bears one."""
+    data = Path(source).read_bytes()
+    return stamp(png) if any(mark in data for mark in MARKS) else png
+
+
+# --- a run of sprites -------------------------------------------------------------------------------------------------------------
+
+
+class Sprite(NamedTuple):
+    """A sprite and the record that makes it again (None: private); as a file, a PNG with the AI-generated mark and the record in it."""
+
+    image: Rgba
+    record: dict[str, Any] | None
+
+    def png(self, scale: int = 1) -> bytes:
+        """The sprite as a stamped PNG, every pixel a square of side `scale`."""
+        return stamp(png_bytes(upscale(self.image, scale)), self.record and {**self.record, "scale": scale})
+
+
+def sprites(images: RgbaBatch, record: Mapping[str, Any] | None) -> list[Sprite]:
+    """The pictures of a call, each with its own record: that of the call, or of the cell alone where it has a seed of its own."""
+    run = run_of(record)
+    own = run.own_seeds() if run else {}
+
+    def record_of(i: int) -> dict[str, Any] | None:
+        if record is None or run is None:
+            return record and {**record, "index": i}
+        alone = i + 1 in own
+        args = (run.sprite(i + 1) if alone else run.request()).to_dict()
+        return {**record, "args": args, "index": 0 if alone else i}
+
+    return [Sprite(image, record_of(i)) for i, image in enumerate(images)]
+
+
+def run_of(record: Mapping[str, Any] | None) -> PixelRun | None:
+    """The run that a record is of, None for a record of another call."""
+    return PixelRun.from_dict(record["args"]) if record and record["call"] == "generate" else None
+
+
+def plain_names(n: int) -> list[str]:
+    """File names that tell neither prompt nor seed."""
+    return [f"sprite-{i + 1}.png" for i in range(n)]
+
+
+def run_record(parts: list[Sprite], run: PixelRun) -> dict[str, Any] | None:
+    """The record of the one run that makes all these sprites again; None where one was made otherwise, or was kept private."""
+    records = [part.record for part in parts if part.record]
+    if len(records) < len(parts):
+        return None
+    settings = [{**record, "index": 0, "args": {**record["args"], "n": 1, "seed": 0}} for record in records]
+    seeds = [record["args"]["seed"] + record["index"] for record in records]
+    same = seeds == run.seeds() and all(other == settings[0] for other in settings)
+    return {**records[0], "index": None, "args": run.recorded()} if same else None
+
+
+def run_files(parts: list[Sprite], run: PixelRun | None = None, *, scale: int = SCALE, columns: int = 0) -> dict[str, bytes]:
+    """All that can be taken along of a run: every sprite as a PNG and enlarged, a sheet with its atlas, a GIF; equal sprites, equal bytes.
+
+    Without a `run` no name tells prompt or seed, and the sheet has the AI-generated mark alone.
+    """
+    images = np.stack([part.image for part in parts])
+    names, stem = (run.names(), run.stem) if run else (plain_names(len(parts)), "sprites")
+    picture, atlas = sheet(images, names, columns=columns, file=f"{stem}-sheet.png")
+    record = run and run_record(parts, run)
+    return {
+        **{f"x{times}/{name}": part.png(times) for times in sorted({1, scale}) for name, part in zip(names, parts, strict=True)},
+        f"{stem}-sheet.png": stamp(png_bytes(picture), record and {**record, "columns": columns}),
+        f"{stem}-sheet.json": atlas_json(atlas),
+        f"{stem}.gif": gif(images, scale=scale, ms=SLIDE_MS, bounce=False),
+    }
+
+
+# --- what they share --------------------------------------------------------------------------------------------------------------
 
 
 def _check_size(what: str, pixels: int, most: int) -> None:

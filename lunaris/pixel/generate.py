@@ -9,25 +9,35 @@ import numpy as np
 
 from lunaris.core import provenance
 from lunaris.core.images import Rgba, RgbaBatch, fit_square, from_model, grid, png_bytes, to_model, write_file
+from lunaris.pixel import export
 from lunaris.pixel import palette as palettes
 from lunaris.pixel.glossary import fold, to_english
 from lunaris.pixel.model import LunarCore
-from lunaris.pixel.request import PixelOutput, PixelRequest
+from lunaris.pixel.request import PixelRequest
+from lunaris.pixel.run import PixelFiles, PixelRun
 
 
 def generate(model: LunarCore, prompt: str = "", **order) -> RgbaBatch:
-    """Sprites as straight RGBA; `order` has the fields of `PixelRequest`: n, seed, temperature, guidance, mode, palette, …
+    """Sprites as straight RGBA; `order` has the fields of `PixelRun`: n, seed, temperature, guidance, mode, palette, cells, …
 
     Picture i is what seed + i gives alone, bit for bit. Raises `ConfigError` for a bad order.
     """
-    return generate_request(model, PixelRequest.from_dict({"prompt": prompt, **order}))
+    return generate_request(model, PixelRun.from_dict({"prompt": prompt, **order}))
 
 
 def generate_request(model: LunarCore, request: PixelRequest, on_picture: Callable[[int], None] | None = None) -> RgbaBatch:
     """The sprites that a checked order asks for. An empty prompt draws anything; a prompt to a model without text raises ValueError.
 
     A Portuguese word that the model does not know is read as its English one (`glossary`). `on_picture` hears how many are done.
+    Cells of a `PixelRun` that have a seed of their own are drawn alone.
     """
+    images = _drawn(model, request, on_picture)
+    for cell in request.own_seeds() if isinstance(request, PixelRun) else ():
+        images[cell - 1] = _drawn(model, request.sprite(cell))[0]
+    return images
+
+
+def _drawn(model: LunarCore, request: PixelRequest, on_picture: Callable[[int], None] | None = None) -> RgbaBatch:
     pictures = model.generate(
         request.n,
         understood(model, request.prompt),
@@ -105,14 +115,30 @@ def unknown_words(model: LunarCore, prompt: str) -> list[str]:
     return [word for word in re.findall(r"\w+", understood(model, prompt)) if fold(word) not in known]
 
 
-def save_result(images: RgbaBatch, path: str | Path, output: PixelOutput | None = None, record: Mapping[str, Any] | None = None) -> Path:
-    """The sprites as one PNG sheet, marked as AI-generated; `record` (`core.provenance.record`) lets `lunaris replay` make it again.
+def save_result(images: RgbaBatch, path: str | Path, output: PixelFiles | None = None, record: Mapping[str, Any] | None = None) -> Path:
+    """The sprites as a PNG sheet, a GIF (.gif) or a ZIP of everything (.zip, `export.run_files`).
 
-    Raises ValueError for another file type, OSError with the reason when it cannot be written.
+    Every PNG is marked as AI-generated; `record` (`core.provenance.record`) lets `lunaris replay` make it again, and names the files in a
+    ZIP or an atlas. Raises ValueError for another file type, OSError with the reason when it cannot be written.
     """
-    path, output = Path(path), output or PixelOutput()
-    if path.suffix.lower() != ".png":
-        raise ValueError(f"--out must end in .png, got {path.name!r}; try sprites.png")
-    sheet = png_bytes(grid(images, columns=output.columns, scale=output.scale))
-    shows = {"columns": output.columns, "scale": output.scale}
-    return write_file(path, provenance.stamp(sheet, None if record is None or output.private else {**record, **shows}))
+    path, output = Path(path), output or PixelFiles()
+    kind = path.suffix.lower()
+    if kind not in (".png", ".gif", ".zip"):
+        raise ValueError(f"--out must end in .png, .gif or .zip, got {path.name!r}; try sprites.png")
+    if output.atlas and kind != ".png":
+        raise ValueError(f"--atlas goes with a PNG sheet, got --out {path.name!r}; try sprites.png, or a .zip, which has one")
+    record, scale = None if output.private else record, output.scale or (1 if kind == ".png" else export.SCALE)
+    run = export.run_of(record)
+    if kind == ".gif":
+        return write_file(path, export.gif(images, scale=scale, ms=export.SLIDE_MS, bounce=False))
+    columns = min(output.columns, len(images))
+    if kind == ".zip":
+        files = export.run_files(export.sprites(images, record), run, scale=scale, columns=columns)
+        return write_file(path, export.bundle(files))
+    if output.atlas:
+        names = run.names() if run else export.plain_names(len(images))
+        _, atlas = export.sheet(images, names, columns=columns, scale=scale, file=path.name)
+        write_file(path.with_suffix(".json"), export.atlas_json(atlas))
+    sheet = png_bytes(grid(images, columns=columns, scale=scale))
+    shows = {"columns": columns, "scale": scale, **({"args": run.recorded()} if run else {})}
+    return write_file(path, provenance.stamp(sheet, record and {**record, **shows}))

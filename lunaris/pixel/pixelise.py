@@ -23,7 +23,6 @@ def pixelise(picture: Rgba, *, side: int, palette: str = "", colours: int = 16, 
         raise ValueError(f"side must be from 4 to 256 pixels, got {side}; try 32")
     if fit not in ("contain", "cover"):
         raise ValueError(f"fit must be contain or cover, got {fit!r}; try 'contain'")
-    wanted = palettes.parse(palette) if palette else None
     image = native(picture)
     h, w = image.shape[:2]
     if fit == "cover":
@@ -35,8 +34,13 @@ def pixelise(picture: Rgba, *, side: int, palette: str = "", colours: int = 16, 
         image = np.asarray(to_pil(image).resize(size, Image.Resampling.BOX))  # Pillow weights by alpha here
     else:
         image = upscale(image, min(64, side // max(h, w)))
-    sprite = fit_square(image, side)[None]
-    return palettes.apply(sprite, palettes.extract(sprite, colours) if wanted is None else wanted, dither=dither)[0]
+    return quantise(fit_square(image, side), palette=palette, colours=colours, dither=dither)
+
+
+def quantise(image: Rgba, *, palette: str = "", colours: int = 16, dither: str = "none") -> Rgba:
+    """The picture in the colours of `palette`, or in at most `colours` (2 to 256) of its own; alpha comes out 0 or 255."""
+    chosen = palettes.parse(palette) if palette else palettes.extract(image[None], colours)
+    return palettes.apply(image[None], chosen, dither=dither)[0]
 
 
 def native(picture: Rgba) -> Rgba:

@@ -23,7 +23,7 @@ from lunaris.core.runtime import get_optimal_device
 from lunaris.pixel.explore import arithmetic, decode_point, latent_map, reconstruct
 from lunaris.pixel.generate import generate_request, interpolate, interpolate_prompts
 from lunaris.pixel.model import LunarCore, load
-from lunaris.pixel.request import PixelRequest
+from lunaris.pixel.run import PixelRun
 
 FAMILY = "pixel"
 Call = Callable[[LunarCore, Mapping[str, Any]], RgbaBatch]
@@ -56,7 +56,7 @@ def _value(name: str, hint: Any, value: Any) -> Any:
 
 
 def _generate(model: LunarCore, args: Mapping[str, Any]) -> RgbaBatch:
-    return generate_request(model, PixelRequest.from_dict(args))
+    return generate_request(model, PixelRun.from_dict(args))
 
 
 FUNCTIONS: dict[str, Callable[..., RgbaBatch]] = {
@@ -153,7 +153,10 @@ def compare(png: bytes, model: LunarCore, weights: str) -> Verdict:
         differs.append(f"weights: {record['weights']} of {record['model']} then, {weights} now")
     notes = provenance.changes(record, provenance.environment(str(model.device)))
     if differs and not notes and record["weights"] == weights:
-        notes = ["all else is as it was: the file was changed, or another processor sums in another order"]
+        notes = [
+            "all else is as it was: the file was changed, another processor sums in another order, "
+            f"or another state of Lunaris {record['made_with'].get('lunaris')} drew it"
+        ]
     return Verdict("different" if differs else "identical", differs + notes)
 
 

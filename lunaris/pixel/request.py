@@ -48,7 +48,7 @@ class PixelRequest(BaseConfig):
             raise ConfigError(
                 f"prompt must be at most {MAX_PROMPT} characters, got {len(self.prompt)}; say it shorter, such as 'a red potion'"
             )
-        if any(ord(char) < 32 or ord(char) == 127 for char in self.prompt):
+        if re.search(r"[\x00-\x1f\x7f\ud800-\udfff]", self.prompt):  # the last: halves of a character, which no tokenizer can read
             raise ConfigError("prompt must be plain text without control characters such as line breaks or tabs; try 'a red potion'")
         if self.seed + self.n > 2**32:
             raise ConfigError(f"seed + n must stay within 2**32, got {self.seed} + {self.n}; try seed 0")
@@ -56,7 +56,7 @@ class PixelRequest(BaseConfig):
 
 @dataclass(frozen=True)
 class PixelOutput(BaseConfig):
-    """How the command line writes the sprites: one PNG sheet."""
+    """How the command line writes sprites into one PNG sheet."""
 
     scale: int = option(1, "every pixel becomes a square of this side", ge=1, le=64)
     columns: int = option(0, "sprites per row; 0 = nearly square", ge=0, le=64)
@@ -84,5 +84,3 @@ WHY = {
     "animated": "{name} is animated: its first frame is used",
     "lines": "{name}: {detail} lines are not of the form <name.png: caption>",
 }
-
-Request, Output = PixelRequest, PixelOutput  # the names every family gives them

@@ -36,14 +36,14 @@ import lunaris
 from lunaris.core import hub, images, jobs
 from lunaris.core.checkpoint import write_folder
 from lunaris.core.config import as_flags
-from lunaris.core.isolation import eval_mode, generators_put_back
-from lunaris.core.training import Callback, Run, fit
+from lunaris.core.isolation import generators_put_back
+from lunaris.core.training import Run, fit
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, PaletteHead, load, save
 from lunaris.pixel.request import MAX_PROMPT, WHY, RetrainRequest
-from lunaris.pixel.train import count_words, make_loss, start_from
+from lunaris.pixel.train import Samples, count_words, make_loss, prompts_of, start_from
 
 MAX_PICTURES = 200
 MIN_PICTURES = 4
@@ -151,7 +151,7 @@ def _unpacked(name: str, path: Path, stack: ExitStack, notes: list[Note]) -> Ite
         return
     try:
         archive = stack.enter_context(zipfile.ZipFile(path))
-    except (zipfile.BadZipFile, OSError, ValueError):
+    except Exception:  # a damaged table makes it raise nearly anything: BadZipFile, NotImplementedError for "version 9.9", struct.error
         notes.append(Note(name, "unreadable", f"{name} is not a readable ZIP"))
         return
     entries = [entry for entry in archive.infolist() if not entry.is_dir()]
@@ -182,7 +182,7 @@ def _read_entry(archive: zipfile.ZipFile, entry: zipfile.ZipInfo, limit: int) ->
     try:
         with archive.open(entry) as file:
             return file.read(limit)
-    except (zipfile.BadZipFile, zlib.error, EOFError, OSError, RuntimeError, NotImplementedError) as error:
+    except Exception as error:  # each way to compress has errors of its own: zlib.error, LZMAError, EOFError, OSError
         raise ValueError(f"{entry.filename} is damaged in the ZIP ({type(error).__name__})") from None
 
 
@@ -305,7 +305,10 @@ def ref_of(token: str) -> str:
 
 
 def model_folder(ref: str) -> Path:
-    """The checkpoint behind a ref of `ref_of`. It names no path, so a visitor can reach nothing else with it. Raises FileNotFoundError."""
+    """The checkpoint behind a ref of `ref_of`, kept for another hour. It names no path, so a visitor can reach nothing else with it.
+
+    Raises FileNotFoundError.
+    """
     folder = jobs.shared().folder_of(ref.removeprefix(REF))
     made = [path for path in sorted((folder / "model").glob("[a-z0-9]*")) if (path / "config.json").is_file()]
     if not made:
@@ -453,26 +456,19 @@ def adapted(base: LunarCore, data: SpriteSet, *, seed: int = 0) -> LunarCore:
     return model
 
 
-def prompts_of(data: SpriteSet, count: int = 8) -> list[str]:
-    """Up to `count` different captions, evenly spread over the upload; repeated in turn when there are fewer."""
-    distinct = list(dict.fromkeys(data.captions))
-    chosen = [distinct[i * len(distinct) // count] for i in range(count)] if len(distinct) >= count else distinct
-    return [chosen[i % len(chosen)] for i in range(count)]
-
-
-class Live(Callback):
-    """What the visitor sees while it trains: progress, the curve of the loss, and a row of samples now and then."""
+class Live(Samples):
+    """What the visitor sees while it trains: progress, the curve of the loss, and a row of samples now and then, `base`'s own first."""
 
     def __init__(self, work: jobs.Work, base: LunarCore, prompts: list[str]):
-        self.work, self.base, self.prompts = work, base, prompts
+        super().__init__(prompts, lambda step: work.folder / samples_name(step), looks=ROWS)
+        self.work, self.base = work, base
         self.curve: list[tuple[int, float]] = []  # (step, mean loss since the last point)
-        self.rows: list[int] = []  # the steps at which samples were drawn
         self._losses: list[float] = []
 
     def on_start(self, run: Run) -> None:
         self._since, self._began_at = time.monotonic(), run.step
         if not self.rows:
-            self._draw(self.base, 0)
+            self.draw(self.base, 0)
         self._report(run)
 
     def on_step(self, run: Run) -> None:
@@ -481,19 +477,9 @@ class Live(Callback):
         if run.step % max(1, steps // 60) == 0 or run.step == steps:
             self.curve.append((run.step, round(sum(self._losses) / len(self._losses), 2)))
             self._losses = []
-        if run.step >= len(self.rows) * steps / ROWS:
-            with run.averaged(), eval_mode(run.model):
-                self._draw(run.model, run.step)
+        self.look(run)
         if run.step == steps or time.monotonic() - self._told > 0.5:
             self._report(run)
-
-    def _draw(self, model: LunarCore, step: int) -> None:
-        """One row of samples: the same prompts and seeds every time, so that only the model makes the difference."""
-        prompts = self.prompts if model.config.use_text else [None] * len(self.prompts)
-        drawn = [model.generate(1, prompt, seed=i, temperature=0.7) for i, prompt in enumerate(prompts)]
-        row = images.grid(images.from_model(torch.cat(drawn)), columns=len(drawn))
-        (self.work.folder / samples_name(step)).write_bytes(images.png_bytes(row))
-        self.rows.append(step)
 
     def _report(self, run: Run) -> None:
         self._told = time.monotonic()
@@ -502,10 +488,11 @@ class Live(Callback):
         self.work.report(step=run.step, eta_s=eta_s, curve=self.curve, rows=self.rows)
 
     def state_dict(self) -> dict[str, Any]:
-        return {"curve": self.curve, "rows": self.rows, "losses": self._losses}
+        return {**super().state_dict(), "curve": self.curve, "losses": self._losses}
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
-        self.curve, self.rows, self._losses = state["curve"], state["rows"], state["losses"]
+        super().load_state_dict(state)
+        self.curve, self._losses = state["curve"], state["losses"]
 
 
 def samples_name(step: int) -> str:

@@ -8,12 +8,14 @@ KL term wins and every latent collapses to noise. alignment ties the text vector
 """
 
 import dataclasses
+import logging
 import math
 import re
 import shlex
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -21,12 +23,12 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 import lunaris
-from lunaris.core import hub, runtime
+from lunaris.core import hub, images, provenance, runtime
 from lunaris.core.config import PRESETS, ConfigError, as_flags
 from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.parallel import on_main
 from lunaris.core.tokenizer import BpeTokenizer
-from lunaris.core.training import Loss, fit
+from lunaris.core.training import Callback, Loss, Run, fit
 from lunaris.pixel import grow
 from lunaris.pixel.config import PixelConfig, PixelTrainConfig
 from lunaris.pixel.data import Batches, SpriteSet, fit_palette, load_source, mixture
@@ -35,6 +37,8 @@ from lunaris.pixel.matcher import contrast, shifted
 from lunaris.pixel.metrics import reconstruction_metrics
 from lunaris.pixel.model import LunarCore, load, save
 from lunaris.pixel.request import PixelRequest
+
+log = logging.getLogger("lunaris")
 
 # --- the loss --------------------------------------------------------------------------------------------------------------------
 
@@ -151,6 +155,98 @@ def flow_part(
     return flow_loss(model.flow, images, tokens, mask, prompted, meaning, torch.where(sketched[..., None, None], sketch, 0.0))
 
 
+# --- what a run shows of itself --------------------------------------------------------------------------------------------------
+
+
+def prompts_of(data: SpriteSet, count: int = 8) -> list[str]:
+    """Up to `count` different captions, evenly spread over the data; repeated in turn when there are fewer."""
+    distinct = list(dict.fromkeys(data.captions))
+    chosen = [distinct[i * len(distinct) // count] for i in range(count)] if len(distinct) >= count else distinct
+    return [chosen[i % len(chosen)] for i in range(count)]
+
+
+class Samples(Callback):
+    """Sprites at the evaluations of a training, at most `looks` times and once more at its end, spread evenly over its steps (PX-20).
+
+    The same prompts and seeds every time, so that only the model makes the difference: a sheet in rows of eight goes to `file(step)`,
+    marked as AI-generated. `rows` are the steps so far.
+    """
+
+    def __init__(self, prompts: Sequence[str], file: Callable[[int], Path], *, mode: str = "instant", looks: int = 24):
+        self.prompts, self.file, self.mode, self.looks = prompts, file, mode, looks
+        self.rows: list[int] = []
+
+    def on_eval(self, run: Run, metrics: dict[str, float]) -> None:
+        self.look(run)
+
+    def look(self, run: Run) -> None:
+        """Draw with the averaged weights, if it is time to."""
+        if run.step >= len(self.rows) * run.config.steps / self.looks:
+            with run.averaged(), eval_mode(run.model):
+                self.draw(run.model, run.step)
+
+    def draw(self, model: LunarCore, step: int) -> None:
+        on_main(lambda: self._write(model, self.file(step)))
+        self.rows.append(step)
+
+    def _write(self, model: LunarCore, file: Path) -> None:
+        prompts = self.prompts if model.config.use_text else [None] * len(self.prompts)
+        drawn = [model.generate(1, prompt, seed=i, temperature=0.7, mode=self.mode) for i, prompt in enumerate(prompts)]
+        sheet = images.grid(images.from_model(torch.cat(drawn)), columns=8)
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(provenance.stamp(images.png_bytes(sheet)))
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"rows": self.rows}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.rows = state["rows"]
+
+
+class CollapseAlarm(Callback):
+    """Says once, in one sentence, when no latent dimension is in use in `after` evaluations in a row, or in the last one.
+
+    That is posterior collapse (Bowman et al. 2016): the decoder draws by the prompt alone, and no longer listens to z. Evaluations count
+    once the KL weight has its full height and a quarter of the run is over: where there is no warm-up, latents sleep at first and then
+    wake. It reads eval/active_dims, and keeps its count over a resume. `sentence` is what it said.
+    """
+
+    EARLY = 0.25
+
+    def __init__(self, config: PixelTrainConfig, after: int = 3):
+        self.config, self.after = config, after
+        self.sentence, self._asleep = "", 0
+
+    def on_eval(self, run: Run, metrics: dict[str, float]) -> None:
+        config = self.config
+        counts = run.step >= max(config.kl_warmup, self.EARLY) * config.steps
+        self._asleep = self._asleep + 1 if counts and metrics.get("eval/active_dims") == 0 else 0
+        if self.sentence or self._asleep < (self.after if run.step < config.steps else 1):
+            return
+        self.sentence = (
+            f"no latent dimension is in use after step {run.step} (active_dims is 0): the posterior has collapsed, and a seed changes "
+            f"nothing; start again with free_bits above {config.free_bits:g}, beta below {config.beta:g} or a longer kl_warmup"
+        )
+        run.say(self.sentence)
+        if run.is_main:
+            log.info(self.sentence)
+
+    def state_dict(self) -> dict[str, Any]:
+        return {"sentence": self.sentence, "asleep": self._asleep}
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        self.sentence, self._asleep = state["sentence"], state["asleep"]
+
+
+def watchers(config: PixelTrainConfig, held: SpriteSet, out: Path) -> list[Callback]:
+    """Samples of held-out prompts in `out`/samples, drawn by the part that is trained, and the alarm; a matcher draws nothing."""
+    if config.stage == "matcher":
+        return []
+    mode = "quality" if config.stage == "flow" else "instant"
+    samples = Samples(prompts_of(held, 16), lambda step: out / "samples" / f"{step}.png", mode=mode)
+    return [samples, CollapseAlarm(config)] if config.stage == "vae" and len(held) > 1 else [samples]  # of one picture no latent can vary
+
+
 # --- the run ---------------------------------------------------------------------------------------------------------------------
 
 
@@ -167,8 +263,9 @@ def train(
 ) -> Path:
     """Train on `source` (see `data.load_source`) and return `out`, a checkpoint folder ready for `load` and `push`.
 
-    `out`/state holds what `resume=True` continues from; `out`/metrics.jsonl is the log. A run that `should_stop` ends early leaves a
-    usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
+    `out`/state holds what `resume=True` continues from; `out`/metrics.jsonl is the log, `out`/samples what it drew on the way. A run that
+    `should_stop` ends early leaves a usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is
+    written.
     """
     out = Path(out)
     check_stage(config, train_config)
@@ -191,7 +288,7 @@ def train(
         make_loss(run),
         run,
         out,
-        callbacks=callbacks,
+        callbacks=(*watchers(run, held, out), *callbacks),
         evaluate=evaluate,
         resume=resume,
         should_stop=should_stop,

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 PICTURE = re.compile(r".+\.(png|gif|webp|jpe?g)", re.IGNORECASE | re.DOTALL)
 GIF_SCALE = 8
 Report = dict[str, Any]
+Dither = Literal["none", "ordered", "floyd-steinberg"]
 
 
 def like(name: str, cls: type[BaseConfig] = PixelRequest, **changes: Any) -> Any:
@@ -90,27 +91,34 @@ class Reconstruct(BaseConfig):
     """A picture redrawn by the model."""
 
     file: str = option("", "the picture (PNG, GIF, WebP or JPEG); it is fitted to the model's size first")
+    palette: str = like("palette")
+    colours: int = like("colours", help="without a palette, most colours of the drawing, 2 to 64; 0 = as drawn")
+    dither: Dither = option("none", "how shades between two colours of --palette or --colours are mixed")
     scale: int = like("scale", PixelOutput)
     private: bool = like("private", PixelOutput)
+
+    def check(self) -> None:
+        PixelRequest(palette=self.palette, colours=self.colours)
 
 
 def reconstruct(order: Reconstruct, out: str, ref: str) -> Report:
     from lunaris.pixel import palette
 
     path, source = _picture_path(out), _picture(order.file)
-    drawn = _draw(ref, "reconstruct", {"image": source}, private=order.private)
+    how = {name: getattr(order, name) for name in ("palette", "colours", "dither")}
+    drawn = _draw(ref, "reconstruct", {"image": source, **how}, private=order.private)
     return _written(path, drawn.png(index=0, scale=order.scale), colours_used=palette.count(drawn.images[0]))
 
 
 @dataclass(frozen=True)
 class Pixelise(BaseConfig):
-    """Any picture as pixel art. No model takes part, so the file bears no AI mark."""
+    """Any picture as pixel art. No model takes part, so the file bears an AI mark only if the picture does."""
 
     file: str = option("", "a photo or drawing (PNG, GIF, WebP or JPEG)")
     side: int = option(32, "width and height of the result, pixels", ge=8, le=128)
     palette: str = like("palette", help="colours to keep to: gameboy, pico8, nes, c64 or a list such as '#0f380f #306230'; empty = its own")
     colours: int = option(16, "without a palette, at most so many colours", ge=2, le=64)
-    dither: Literal["none", "ordered", "floyd-steinberg"] = option("none", "how shades between two colours are mixed")
+    dither: Dither = option("none", "how shades between two colours are mixed")
     fit: Literal["contain", "cover"] = option("contain", "contain (the whole picture, transparent margins) or cover (the square is filled)")
     scale: int = like("scale", PixelOutput)
 
@@ -120,13 +128,14 @@ class Pixelise(BaseConfig):
 
 def pixelise(order: Pixelise, out: str, ref: str) -> Report:
     from lunaris.core.images import png_bytes, upscale
-    from lunaris.pixel import palette
+    from lunaris.pixel import export, palette
     from lunaris.pixel.pixelise import pixelise
 
     path, source = _picture_path(out), _picture(order.file)
     how = {name: getattr(order, name) for name in ("side", "palette", "colours", "dither", "fit")}
     image = pixelise(source, **how)
-    return _written(path, png_bytes(upscale(image, order.scale)), colours_used=palette.count(image))
+    made = export.carry_mark(order.file, png_bytes(upscale(image, order.scale)))
+    return _written(path, made, colours_used=palette.count(image))
 
 
 @dataclass(frozen=True)
@@ -140,11 +149,12 @@ class Tile(BaseConfig):
 
 def tile(order: Tile, out: str, ref: str) -> Report:
     from lunaris.core.images import png_bytes
+    from lunaris.pixel import export
     from lunaris.pixel.tiling import seam_score, tile
 
     path, source = _picture_path(out), _picture(order.file)
     tiled, seams = tile(source, order.columns, order.rows), seam_score(source)
-    return _written(path, png_bytes(tiled), **seams._asdict())
+    return _written(path, export.carry_mark(order.file, png_bytes(tiled)), **seams._asdict())
 
 
 # --- around in the latent space --------------------------------------------------------------------------------------------------------

@@ -153,9 +153,25 @@ def test_a_draw_is_that_of_multinomial(monkeypatch, inverted):
 
 
 def test_logits_that_are_not_numbers_are_one_sentence():
-    for order in ({}, {"top_p": 0.9}, {"top_k": 3}):
-        with pytest.raises(ValueError, match="logits are not numbers"):
-            Sampler(Sampling(**order)).choose(torch.full((300,), math.nan))
+    """At temperature 0 they were token 0 in silence."""
+    some = torch.randn(300)
+    some[7] = math.nan
+    for order in ({}, {"top_p": 0.9}, {"top_k": 3}, {"temperature": 0.0}, {"temperature": 1e-38}):
+        for logits in (torch.full((300,), math.nan), some):
+            with pytest.raises(ValueError, match="logits are not numbers"):
+                Sampler(Sampling(**order)).choose(logits)
+
+
+@pytest.mark.parametrize("temperature", [1e-7, 1e-38, 1e-320])
+@pytest.mark.parametrize("order", [{}, {"top_p": 0.9}, {"top_k": 5}])
+def test_a_temperature_of_almost_nothing_writes_the_most_probable_token(temperature, order):
+    """The division overflowed, and sound weights were called broken."""
+    for seed in range(20):
+        logits = 30 * torch.randn(300, generator=torch.Generator().manual_seed(seed))
+        logits[seed] = -torch.inf  # a banned token
+        sampling = Sampling(temperature=temperature, seed=seed, **order)
+        assert Sampler(sampling).choose(logits) == int(logits.argmax())
+        assert int(probabilities(logits, sampling).isnan().sum()) == 0
 
 
 def test_the_callers_random_numbers_stay(llama):

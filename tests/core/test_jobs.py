@@ -294,7 +294,7 @@ def test_folders_are_swept_an_hour_after_their_last_use_and_the_oldest_make_room
     os.utime(stranger, (1, 1))
     one.sweep()
     assert stranger.is_dir()  # LUNARIS_JOBS may name a folder with more in it
-    assert [one.folder_of(jobs.id_of(token)).is_dir() for token in tokens[1:]] == [True, True]
+    assert [(one.root / jobs.id_of(token)).is_dir() for token in tokens[1:]] == [True, True]
     with pytest.raises(FileNotFoundError, match="it keeps one for 1 h after its last use: start a new one"):
         one.status(tokens[0])
     one.sweep(room_for=2)  # caio's was used before bia's
@@ -307,12 +307,25 @@ def test_a_visit_starts_the_hour_anew_and_a_job_in_work_is_never_swept(table):
     one = table(keep_s=0.0)
     token = one.start("ana", "test_jobs:count", {"to": 10**6})
     running(one, token)
-    os.utime(one.folder(token), (1, 1))
+    folder = one.folder(token)
+    os.utime(folder, (1, 1))
     one.sweep()
     assert one.status(token).state == "running"
-    assert one.folder(token).stat().st_mtime > 1
+    assert folder.stat().st_mtime > 1
     one.cancel(token)
     wait(one, token, "stopped")
+
+
+def test_whoever_uses_what_a_job_made_starts_its_hour_anew(table):
+    """Only a look at the training counted as its use: a visitor who drew with the new model all the time lost it after an hour."""
+    one = table()
+    tokens = [one.start(owner, "test_jobs:count", {"to": 0}) for owner in ("ana", "bia")]
+    folders = [wait(one, token, "done").folder for token in tokens]
+    for folder in folders:
+        os.utime(folder, (time.time() - 3700,) * 2)
+    assert one.folder_of(jobs.id_of(tokens[0])) == folders[0]
+    one.sweep()
+    assert [folder.is_dir() for folder in folders] == [True, False]
 
 
 def test_progress_is_always_whole_json(table):

@@ -118,6 +118,7 @@ def test_equal_calls_give_equal_files():
         (".", "folder"),
         ("/", "folder"),
         ("secret/line\nbreak\x1b", "linebreak"),
+        ("retrained:secret", "retrained"),  # whoever has the id may draw with the model; every picture told it
     ],
 )
 def test_a_local_folder_is_recorded_by_its_name_only(ref, name):

@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import socket
+from pathlib import Path
 from types import SimpleNamespace
 
 import gradio as gr
@@ -11,7 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import lunaris
-from lunaris.core import serving
+from lunaris.core import serving, ui
 
 # --- listening -------------------------------------------------------------------------------------------------------------------
 
@@ -120,7 +121,9 @@ def test_the_traceback_of_a_broken_family_is_in_the_log(caplog):
 # --- requests --------------------------------------------------------------------------------------------------------------------
 
 
-def send_body(*parts: bytes, limit: int = 10, announced: str | None = None) -> tuple[list[dict], list[bytes]]:
+def send_body(
+    *parts: bytes, limit: int = 10, announced: str | None = None, path: str = "/gradio_api/call/x", root: str = ""
+) -> tuple[list[dict], list[bytes]]:
     """What `BodyLimit` sends back for a body in these parts, and what reached the app behind it."""
     sent, reached = [], []
     messages = [{"type": "http.request", "body": part, "more_body": i + 1 < len(parts)} for i, part in enumerate(parts)]
@@ -141,7 +144,8 @@ def send_body(*parts: bytes, limit: int = 10, announced: str | None = None) -> t
     async def send(message):
         sent.append(message)
 
-    asyncio.run(serving.BodyLimit(app, limit)({"type": "http", "method": "POST", "headers": headers}, receive, send))
+    scope = {"type": "http", "method": "POST", "headers": headers, "path": root + path, "root_path": root}
+    asyncio.run(serving.BodyLimit(app, limit, upload=4 * limit)(scope, receive, send))
     return sent, reached
 
 
@@ -162,6 +166,28 @@ def test_an_unannounced_body_is_refused_where_it_passes_the_limit():
     sent, reached = send_body(b"12345", b"678901", b"more")
     assert reached == [b"12345"]
     assert [message["status"] for message in sent if "status" in message] == [413]
+
+
+@pytest.mark.parametrize("root", ["", "/behind/a/proxy"])
+def test_an_upload_may_be_larger_up_to_a_bound_of_its_own(root):
+    upload = {"path": serving.BodyLimit.UPLOAD, "root": root}
+    assert send_body(b"1" * 20, b"2" * 20, announced="40", **upload)[0][0]["status"] == 200
+    for announced in ("41", None):
+        assert [m["status"] for m in send_body(b"1" * 20, b"2" * 21, announced=announced, **upload)[0] if "status" in m] == [413]
+    assert send_body(b"1" * 20, path="/gradio_api/mcp" + serving.BodyLimit.UPLOAD)[0][0]["status"] == 413
+
+
+def test_five_pictures_of_two_megabytes_are_uploaded_in_one_go():
+    """The Retrain view takes 200 pictures of up to 2 MB. The browser sends them all in one request, which had to stay under 8 MB."""
+    with TestClient(serving.create_app(())) as client:
+        sent = client.post("/gradio_api/upload", files=[("files", (f"{i}.png", bytes([i]) * 2 * 2**20)) for i in range(5)])
+        assert sent.status_code == 200
+        assert [Path(path).stat().st_size for path in sent.json()] == [2 * 2**20] * 5
+        large = {"content-length": str(ui.MAX_UPLOAD_SIZE + 1)}
+        refused = client.post("/gradio_api/upload", content=b"x", headers={"content-type": "multipart/form-data; boundary=y", **large})
+        assert (refused.status_code, refused.json()["error"]) == (413, "a request must be at most 64 MB; send less")
+        call = client.post("/gradio_api/queue/join", content=b" " * (ui.MAX_BODY_SIZE + 1))
+        assert (call.status_code, call.json()["error"]) == (413, "a request must be at most 8 MB; send less")
 
 
 def test_an_error_nobody_expected_is_a_report_number_not_a_traceback(caplog):

@@ -168,6 +168,9 @@ def test_a_morph_between_pictures_takes_pictures_of_any_size(uploads, tmp_path):
         (lambda: demo.pixel_interpolate({}, {}), "first must be a picture, got none"),
         (lambda: demo.pixel_interpolate({"path": __file__}, {}), "is not a readable picture"),
         (lambda: demo.pixel_load("no-such-model"), "no-such-model"),
+        # half a character, which JSON can carry: the tokenizer answered with a TypeError, the visitor got a report number
+        (lambda: demo.pixel_generate("a \ud800"), "prompt must be plain text without control characters"),
+        (lambda: demo.pixel_interpolate_prompts("a", "\udfff"), "prompt must be plain text without control characters"),
         (lambda: demo.pixel_generate("a", palette="sunset"), "palette must be one of gameboy, pico8, nes, c64 or a list of hex colours"),
         (lambda: demo.pixel_generate("a", palette="#102030"), "palette must have from 2 to 256 different colours, got 1"),
         (lambda: demo.pixel_interpolate_prompts("a", "b", palette="#102030"), "palette must have from 2 to 256 different colours, got 1"),

@@ -15,8 +15,9 @@ from PIL import Image, ImageSequence
 from lunaris import pixel
 from lunaris.core import hub, images, model_view, provenance, ui
 from lunaris.core.config import ConfigError
-from lunaris.pixel import demo, glossary, palette
+from lunaris.pixel import demo, export, glossary, palette
 from lunaris.pixel.demo import again, common, create, history, words
+from lunaris.pixel.demo.files import pack
 from lunaris.pixel.demo.orders import Order, from_link
 
 
@@ -91,6 +92,13 @@ def test_a_cell_drawn_again_keeps_the_others_and_is_what_the_order_with_that_cel
         assert "x1/a-red-potion-5000-cell3.png" in files.namelist()
 
 
+@pytest.mark.parametrize("prompt", ["", "Uma poção & <b>ção</b>!", "../../etc/passwd", "日本", "x" * 99, "a  red-potion_2"])
+def test_a_runs_files_are_named_as_those_of_the_other_views(prompt):
+    order = Order(prompt=prompt, n=2, seed=7, cells="2:9")
+    assert order.stem == f"{ui.slug(prompt)}-7"
+    assert order.names() == [f"{ui.slug(prompt)}-7.png", f"{ui.slug(prompt)}-9-cell2.png"]
+
+
 def test_two_cells_may_have_the_same_seed():
     pictures, _, bundle, report, atlas, _ = demo.pixel_generate("a red potion", 3, 11, cells="1:12 3:12")
     assert report["seeds"] == [12, 12, 12]
@@ -155,14 +163,46 @@ def test_every_png_says_how_it_was_made_and_replays():
     _, frames, strip, _ = demo.pixel_interpolate_prompts("a red potion", "a blue key", 3, palette="c64")
     with zipfile.ZipFile(bundle) as files:
         large = [files.read(name) for name in files.namelist() if name.startswith("x8/")]
-    stamped = [Path(path).read_bytes() for path in (*(path for path, _ in (*pictures, *frames)), plain_sheet, strip)] + large
-    assert len(stamped) == 3 + 3 + 2 + 3
+    stamped = [Path(path).read_bytes() for path in (*(path for path, _ in (*pictures, *frames)), sheet, plain_sheet, strip)] + large
+    assert len(stamped) == 3 + 3 + 3 + 3
     for data in stamped:
         verdict = pixel.replay.compare(data, model, report["weights"])
         assert verdict.outcome == "identical", verdict
-    with pytest.raises(ValueError, match="holds no Lunaris record"):  # of several calls: marked, but no one call makes it
+        assert b"trainedAlgorithmicMedia" in data
+
+
+def test_a_sheet_with_cells_drawn_again_says_so_and_replays():
+    """It bore the mark and no record: whoever had drawn one cell of 64 again could not make the sheet again from its file."""
+    model, weights = pixel.load("pixel-16"), hub.weight_hash(hub.resolve("pixel-16"))
+    pictures, plain, _, report, _, _ = demo.pixel_generate("a blue key", 3, 9)
+    one = create.reroll(gallery(pictures), 1, report, 77, 8)
+    every = one
+    for cell, seed in ((0, 4294967295), (2, 5)):
+        every = create.reroll(gallery(every[0]), cell, every[3], seed, 8)
+    cells = []
+    for sheet in (plain, one[1], every[1]):
+        record = provenance.read(sheet)
+        cells.append(record["args"].get("cells"))
+        assert pixel.replay.compare(Path(sheet).read_bytes(), model, weights).outcome == "identical"
+    assert cells == [None, "2:77", "1:4294967295 2:77 3:5"]  # no such field where it says nothing: older files have none either
+    np.testing.assert_array_equal(images.read_image(one[1])[:16, 16:32], images.read_image(one[0][1][0]))
+    verdict = demo.pixel_replay({"path": one[1]})
+    filled = dict(zip(Order.FILLED, again.show_verdict(verdict, "pixel-16")[1:], strict=False))
+    assert (filled["n"], filled["seed"], filled["cells"]) == (3, 9, "2:77")
+
+
+def test_a_sheet_of_two_models_claims_no_record():
+    """The checkpoint was renewed between two cells: no one call makes the sheet again, so it has the mark alone."""
+    model, order = pixel.load("pixel-16"), Order(prompt="a blue key", n=2, seed=9)
+    made = pixel.replay.record(model, "generate", order.recorded(), ref="pixel-16", weights="0" * 16)
+    parts = export.sprites(pixel.generate(model, "a blue key", n=2, seed=9), made)
+    assert export.run_record(parts, order)["args"] == order.recorded()
+    parts[1] = parts[1]._replace(record={**parts[1].record, "weights": "1" * 16})
+    assert export.run_record(parts, order) is None
+    sheet = Path(pack(parts, order, 1).sheet).read_bytes()
+    assert b"trainedAlgorithmicMedia" in sheet
+    with pytest.raises(ValueError, match="holds no Lunaris record"):
         provenance.read(sheet)
-    assert b"trainedAlgorithmicMedia" in Path(sheet).read_bytes()
 
 
 # --- history ---------------------------------------------------------------------------------------------------------------------
@@ -225,6 +265,27 @@ def test_the_history_as_a_zip_is_every_sprite_again():
     with pytest.raises(gr.Error) as error:
         history.take_all([])
     assert "the history is empty" in error.value.message
+
+
+def test_a_run_whose_model_is_gone_costs_the_download_of_the_others_nothing():
+    """One run with a model that had been swept, and a visitor could take nothing of the whole visit along."""
+    report, items = a_run("a blue key")
+    kept = history.remember([], Order.from_report(report), items)
+    gone = Order(prompt="a cat", n=2, seed=5, model="retrained:" + "0" * 32)
+    runs = history.remember(kept, gone, items)
+    visitor = gr.Request(headers={"accept-language": "pt-BR"})
+    with zipfile.ZipFile(io.BytesIO(Path(history.take_all(runs, visitor)).read_bytes())) as files:
+        drawn = [name for name in files.namelist() if name.endswith(".png")]
+        assert [name.partition("/")[0] for name in drawn] == ["02-a-blue-key-1"] * report["n"]
+        said = files.read("left-out.txt").decode().splitlines()
+    assert said[0] == "Estas rodadas não puderam ser desenhadas de novo:"
+    assert len(said) == 2
+    assert said[1].startswith("01-a-cat-5: ")
+    assert "1 h" in said[1]
+    with zipfile.ZipFile(io.BytesIO(Path(history.take_all(kept)).read_bytes())) as files:
+        assert "left-out.txt" not in files.namelist()
+    with pytest.raises(gr.Error, match="this server has no such training"):
+        history.take_all(history.remember([], gone, items))
 
 
 # --- replay ----------------------------------------------------------------------------------------------------------------------

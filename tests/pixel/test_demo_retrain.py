@@ -4,6 +4,7 @@ import errno
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -85,6 +86,7 @@ def test_from_upload_to_a_model_in_the_tab_and_the_files_to_take_home(table, bas
     assert report["prompts"] == ["red thing"] * 8 and report["after"].keys() == report["before"].keys()
     _, sheet = view.pixel_retrain_status(started["job"])
     assert images.read_image(Path(sheet)).shape == (len(report["rows"]) * 64, 8 * 64, 4)
+    assert b"AI-generated" in Path(sheet).read_bytes()
 
     folder = retrain.model_folder(report["model"])
     with zipfile.ZipFile(view.pixel_retrain_download(started["job"], "checkpoint")) as archive:
@@ -283,6 +285,29 @@ def test_a_model_ref_of_a_job_loads_for_any_call_of_this_server_and_no_health_re
     assert not any("retrained" in name or token in name or str(table.root) in name for name in models.shared().names(FAMILY))
     with pytest.raises(FileNotFoundError, match="this server has no such training"):
         model_for("retrained:../../etc", away)
+
+
+def test_a_model_in_use_stays_and_its_pictures_do_not_give_it_away(table, base):
+    """It was swept an hour after the last look at its training, while its visitor drew with it; and the record of every picture that was
+    passed on held its ref, with which anybody could draw on that server."""
+    from lunaris.pixel import demo
+    from lunaris.pixel.demo.common import model_for
+
+    folder = table.root / jobs.id_of("secret")
+    shutil.copytree(base, folder / "model/mine")
+    (folder / "job.json").write_text("{}")
+    os.utime(folder, (time.time() - 3700,) * 2)
+    loaded = model_for(retrain.ref_of("secret"), ANA)
+    table.sweep()
+    assert model_for(retrain.ref_of("secret"), ANA) is loaded
+    ((path, _),), *_ = demo.pixel_generate("a key", 1, 3, model=retrain.ref_of("secret"), request=ANA)
+    assert folder.name.encode() not in Path(path).read_bytes()
+    assert demo.pixel_replay({"path": path}, retrain.ref_of("secret"), ANA)["outcome"] == "identical"
+
+
+def test_the_view_tells_the_bounds_of_an_upload():
+    bounds = (f"{retrain.MAX_PICTURE_BYTES >> 20} MB", f"{ui.MAX_FILE_SIZE >> 20} MB", f"{ui.MAX_UPLOAD_SIZE >> 20} MB")
+    assert all(bound in text for text in view.TEXTS.table["files_info"] for bound in bounds)
 
 
 SERVER = """

@@ -1,5 +1,6 @@
 """The Studio view without a browser: pictures in, pixel art out, redrawn, tiled; every bad picture one sentence."""
 
+import inspect
 import io
 import re
 from functools import cache
@@ -77,6 +78,26 @@ def test_a_redrawn_picture_is_the_models_and_replays(photo):
         assert replay.check(path).outcome == "identical"
 
 
+def test_a_redrawing_takes_palette_and_dithering_and_replays(photo):
+    """The Studio offered both for pixel art alone, beside a redrawing that ignored them."""
+    small, _, report = studio.pixel_reconstruct(photo, palette="gameboy", dither="ordered")
+    image = images.read_image(small)
+    assert palette.foreign_pixels(image[None], palette.parse("gameboy")) == 0
+    assert (report["palette"], report["dither"], report["colours_used"]) == ("gameboy", "ordered", len(colours(image)))
+    few, _, report = studio.pixel_reconstruct(photo, colours=3)
+    assert len(colours(images.read_image(few))) == report["colours_used"] <= 3
+    for path in (small, few):
+        assert replay.check(path).outcome == "identical"
+
+
+def test_a_redrawing_recorded_before_it_took_colours_replays(photo, tmp_path):
+    path = Path(studio.pixel_reconstruct(photo)[0])
+    record = provenance.read(path)
+    old = {**record, "args": {"image": record["args"]["image"]}}
+    assert record["args"].keys() > old["args"].keys()
+    assert replay.check(provenance.stamp(images.png_bytes(images.read_image(path)), old)).outcome == "identical"
+
+
 # --- tiling ----------------------------------------------------------------------------------------------------------------------
 
 
@@ -94,6 +115,22 @@ def test_a_periodic_picture_is_accepted_and_a_gradient_is_not(tmp_path):
         assert report["accepted"] == accepted, report
         np.testing.assert_array_equal(images.read_image(path), np.tile(image, (3, 2, 1)))
         assert (report["columns"], report["rows"], report["width"], report["height"]) == (2, 3, 16, 16)
+
+
+# --- the AI-generated mark --------------------------------------------------------------------------------------------------------
+
+
+def test_what_is_made_of_a_generated_picture_keeps_its_mark(photo, tmp_path):
+    """A sprite sent to the Studio lost its mark by being tiled or made pixel art again: the file passed for a person's work."""
+    sprite = {"path": demo.pixel_generate("a blue key", 1, 9)[0][0][0]}
+    other = {"path": str(tmp_path / "other.jpg")}  # another program's, marked by XMP as IPTC asks
+    Image.open(photo["path"]).convert("RGB").save(other["path"], xmp=provenance.XMP.encode())
+    for source, marked in ((sprite, True), (other, True), (photo, False)):
+        made = [*studio.pixel_pixelise(source, 16)[:2], studio.pixel_tile(source)[0]]
+        for path in made:
+            assert (b"trainedAlgorithmicMedia" in Path(path).read_bytes()) == (b"AI-generated" in Path(path).read_bytes()) == marked
+            with pytest.raises(ValueError, match="holds no Lunaris record"):
+                provenance.read(path)
 
 
 # --- bad input -------------------------------------------------------------------------------------------------------------------
@@ -114,6 +151,9 @@ def test_a_periodic_picture_is_accepted_and_a_gradient_is_not(tmp_path):
         (lambda p: studio.pixel_pixelise({"path": __file__}), "is not a readable picture"),
         (lambda p: studio.pixel_reconstruct({}), "picture must be a picture, got none"),
         (lambda p: studio.pixel_reconstruct(p, model="no-such-model"), "no-such-model"),
+        (lambda p: studio.pixel_reconstruct(p, palette="red"), "palette must be one of gameboy, pico8, nes, c64 or a list of hex colours"),
+        (lambda p: studio.pixel_reconstruct(p, colours=1), "colours must be 0 (as drawn) or 2 to 64, got 1"),
+        (lambda p: studio.pixel_reconstruct(p, palette="nes", dither="lots"), "dither must be one of none, ordered, floyd-steinberg"),
         (lambda p: studio.pixel_tile({}), "picture must be a picture, got none"),
         (lambda p: studio.pixel_tile(p, 9), "columns must be a whole number from 1 to 8, got 9; try 3"),
         (lambda p: studio.pixel_tile(p, 3, 0), "rows must be a whole number from 1 to 8, got 0; try 3"),
@@ -182,7 +222,11 @@ def test_every_argument_of_every_endpoint_is_described_and_taken():
         described = {name for name, text in parameters.items() if text}
         assert set(parameters) - described <= {"request"} and description and returns
         names = [name for name in handler.__annotations__ if name not in ("return", "request")]
-        assert [p["parameter_name"] for p in listed[f"/{handler.__name__}"]["parameters"]] == names
+        parameters = listed[f"/{handler.__name__}"]["parameters"]
+        assert [p["parameter_name"] for p in parameters] == names
+        for p in parameters:  # what a caller leaves out is what the page's field shows: it must be the handler's own default
+            expected = inspect.signature(handler).parameters[p["parameter_name"]].default
+            assert p["parameter_name"] in ("picture", "model") or p["parameter_default"] == expected, p
 
 
 def test_templates_have_all_their_words():

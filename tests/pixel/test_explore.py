@@ -14,6 +14,7 @@ from lunaris.pixel import PixelConfig, explore, generate, palette, sprites
 from lunaris.pixel.config import PixelTrainConfig
 from lunaris.pixel.data import load_source
 from lunaris.pixel.explore import Term, arithmetic, combine, decode_point, latent_map, parse, plane, reconstruct, work_out, written
+from lunaris.pixel.pixelise import pixelise
 from lunaris.pixel.train import prepare
 
 FOUR = "a red cat | a green ghost | a blue potion | a yellow sword"
@@ -257,3 +258,19 @@ def test_a_picture_of_any_size_comes_back_as_the_models_own_drawing(model):
     drawn = reconstruct(model, picture)
     assert drawn.shape == (1, 16, 16, 4)
     np.testing.assert_array_equal(drawn, reconstruct(model, fit_square(picture, 16)))
+
+
+def test_a_redrawn_picture_keeps_to_colours_as_pixel_art_of_it_would(model):
+    """Pixel art could be quantised and the model's redrawing of a picture could not: whoever wanted both had to take two steps."""
+    picture = sprites.make(1, side=16, seed=3).images[0]
+    drawn = reconstruct(model, picture)[0]
+    for how in ({"palette": "gameboy"}, {"palette": "pico8", "dither": "ordered"}, {"colours": 3, "dither": "floyd-steinberg"}):
+        np.testing.assert_array_equal(reconstruct(model, picture, **how)[0], pixelise(drawn, side=16, **how))
+    np.testing.assert_array_equal(reconstruct(model, picture, dither="ordered")[0], drawn)  # there is nothing to mix
+    for wrong, sentence in (
+        ({"palette": "red"}, "palette must be one of"),
+        ({"colours": 1}, "colours must be 0 .as drawn. or 2 to 64, got 1"),
+        ({"dither": "lots"}, "dither must be one of none, ordered, floyd-steinberg, got 'lots'"),
+    ):
+        with pytest.raises(ValueError, match=sentence):
+            reconstruct(model, picture, **wrong)

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageSequence
 
-from lunaris.core.images import png_bytes, upscale
-from lunaris.pixel import palette
-from lunaris.pixel.export import bundle, gif, sheet
+from lunaris.core import provenance
+from lunaris.core.images import png_bytes, read_image, upscale
+from lunaris.pixel import PixelRun, export, palette
+from lunaris.pixel.export import Sprite, bundle, gif, run_files, sheet
 
 
 def sprites(n=5, side=8, seed=0, colours=6):
@@ -151,6 +152,40 @@ def test_every_frame_is_cleared_before_the_next_and_lasts_as_asked():
 def test_an_animation_that_cannot_be_is_refused_in_one_sentence(options, message):
     with pytest.raises(ValueError, match=message):
         gif(**{"frames": sprites(), **options})
+
+
+# --- a run ------------------------------------------------------------------------------------------------------------------------
+
+
+def test_private_files_of_a_run_tell_nothing_and_bear_the_mark():
+    """Names are made of the prompt: a ZIP that was asked to be private would have given it away."""
+    images = sprites(n=3)
+    files = run_files([Sprite(image, None) for image in images], scale=2)
+    assert list(files) == [
+        *(f"x{times}/sprite-{i}.png" for times in (1, 2) for i in (1, 2, 3)),
+        *("sprites-sheet.png", "sprites-sheet.json", "sprites.gif"),
+    ]
+    for name, data in files.items():
+        if name.endswith(".png"):
+            assert b"AI-generated" in data
+            with pytest.raises(ValueError, match="holds no Lunaris record"):
+                provenance.read(data)
+    assert list(cut(files["sprites-sheet.png"], files["sprites-sheet.json"])) == ["sprite-1.png", "sprite-2.png", "sprite-3.png"]
+    assert np.array_equal(read_image(files["x2/sprite-2.png"]), upscale(images[1], 2))
+
+
+@pytest.mark.parametrize("cells", ["", "2:70", "3:1 1:4000000000"])
+def test_every_sprite_of_a_run_has_a_record_of_its_own_and_the_sheet_one_of_all(cells):
+    """The seeds in the records are those that `seeds` counts; the sheet's record names the cells in their order."""
+    run = PixelRun(prompt="a red potion", n=3, seed=9, cells=cells)
+    made = provenance.record("pixel", "generate", run.recorded(), model="pixel-16", weights="0" * 16)
+    parts = export.sprites(sprites(n=3), made)
+    records = [provenance.read(part.png()) for part in parts]
+    assert [record["args"]["seed"] + record["index"] for record in records] == run.seeds()
+    assert all("cells" not in record["args"] for record in records)
+    whole = provenance.read(run_files(parts, run)[f"{run.stem}-sheet.png"])
+    assert PixelRun.from_dict(whole["args"]).seeds() == run.seeds() and whole["index"] is None
+    assert whole["args"].get("cells", "") == " ".join(sorted(cells.split()))
 
 
 # --- files ------------------------------------------------------------------------------------------------------------------------

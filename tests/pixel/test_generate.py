@@ -9,7 +9,7 @@ from lunaris.core.config import ConfigError
 from lunaris.core.images import from_model, read_image, to_model, upscale
 from lunaris.pixel import (
     PixelConfig,
-    PixelOutput,
+    PixelFiles,
     PixelRequest,
     evaluate,
     generate,
@@ -98,11 +98,19 @@ def test_unknown_words_are_named_whatever_accents_and_case(model, monkeypatch):
     assert unknown_words(model, "Uma POCAO quântica, a red potion") == ["quântica"]
 
 
+def test_a_cell_with_a_seed_of_its_own_is_what_that_seed_gives_alone_and_the_others_stay(model):
+    images, alone = generate(model, "a red potion", n=4, seed=9), generate(model, "a red potion", n=1, seed=500)[0]
+    mixed = generate(model, "a red potion", n=4, seed=9, cells="3:500")
+    assert np.array_equal(mixed[2], alone) and np.array_equal(mixed[[0, 1, 3]], images[[0, 1, 3]])
+    with pytest.raises(ConfigError, match="cells must name cells from 1 to 4, got 5; try '1:1'"):
+        generate(model, n=4, cells="5:1")
+
+
 def test_saved_sheet_reads_back(model, tmp_path):
     images = generate(model, n=4)
-    sheet = read_image(save_result(images, tmp_path / "s.png", PixelOutput(scale=2, columns=4)))
+    sheet = read_image(save_result(images, tmp_path / "s.png", PixelFiles(scale=2, columns=4)))
     assert np.array_equal(sheet[:, :32], upscale(images[0], 2)) and sheet.shape == (32, 128, 4)
-    with pytest.raises(ValueError, match=r"--out must end in \.png"):
+    with pytest.raises(ValueError, match=r"--out must end in \.png, \.gif or \.zip, got 's.exe'"):
         save_result(images, tmp_path / "s.exe")
     with pytest.raises(OSError, match="cannot write .*choose another --out"):
         save_result(images, tmp_path / "none" / "s.png")

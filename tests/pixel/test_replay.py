@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+import lunaris
 from lunaris.cli import main
 from lunaris.core import hub, provenance
 from lunaris.core.images import png_bytes, read_image, upscale
@@ -77,6 +78,7 @@ def job(call, rng):
             "colours": int(rng.choice([0, 2, 5])),
             "palette": str(rng.choice(["", "gameboy", "#000000 #ff0000 #00ff00"])),
             "background": str(rng.choice(["", "#203040"])),
+            "cells": str(rng.choice(["", "1:77"])),
         },
         "interpolate": {
             "image1": upscale(pictures[0], int(rng.integers(1, 4))),
@@ -122,6 +124,16 @@ def test_the_record_holds_the_calls_own_result(model, folder):
     big = np.random.default_rng(0).integers(0, 256, (50, 30, 4), np.uint8)
     made = replay.record(model, "interpolate", {"image1": big, "image2": big[::-1], "steps": 4}, ref=folder, weights=weights)
     assert np.array_equal(replay.replay(made, model), interpolate(model, big, big[::-1], steps=4))
+
+
+def test_a_record_from_before_cells_had_seeds_of_their_own_replays(stamped, folder):
+    old, args = stamped(), {"prompt": "a red potion", "n": 9, "seed": 5}
+    assert provenance.read(old)["args"] == args and replay.check(old, str(folder)).outcome == "identical"
+    mixed = stamped(args={**args, "cells": "2:1000"})
+    different = (read_image(mixed) != read_image(old)).any(-1)
+    assert replay.check(mixed, str(folder)).outcome == "identical" and different[:16, 16:32].any()
+    different[:16, 16:32] = False
+    assert not different.any()
 
 
 def test_sprite_i_of_a_batch_says_what_it_is_alone(stamped, model, folder):
@@ -176,6 +188,7 @@ def test_changed_pixels_are_counted_and_found(stamped, folder):
     verdict = replay.check(restamped(sheet, image), str(folder))
     assert verdict.outcome == "different" and verdict.notes[0] == "pixels: 3 of 10,000 differ, in pictures 2, 6 of 9"
     assert verdict.notes[1].startswith("all else is as it was: the file was changed")
+    assert f"or another state of Lunaris {lunaris.__version__} drew it" in verdict.notes[1]
     one = stamped(index=7)
     image = read_image(one).copy()
     image[3, 3] = 255 - image[3, 3]
@@ -218,6 +231,18 @@ def test_other_versions_and_threads_are_notes_beside_identical_pixels(stamped, f
     monkeypatch.setattr(provenance, "environment", lambda device="cpu": {**here, "torch": "9.0", "threads": 7})
     verdict = replay.check(file, str(folder))
     assert verdict == replay.Verdict("identical", [f"torch: {here['torch']} then, 9.0 now", f"threads: {here['threads']} then, 7 now"])
+
+
+def test_a_picture_that_another_version_drew_is_told_as_that(stamped, folder):
+    """0.1.0 drew something else with guidance in quality mode, kept its number, and its files were said to be changed or damaged."""
+    file = stamped(index=7)
+    image = read_image(file).copy()
+    image[3, 3] = 255 - image[3, 3]
+    older = restamped(file, image, made_with={**provenance.read(file)["made_with"], "lunaris": "0.1.0"})
+    verdict = replay.check(older, str(folder))
+    told = f"lunaris: 0.1.0 then, {lunaris.__version__} now"
+    assert lunaris.__version__ != "0.1.0"
+    assert verdict == replay.Verdict("different", ["pixels: 1 of 256 differ, in picture 8 of 9", told])
 
 
 def test_replay_takes_as_many_threads_as_the_file_names_and_says_where_it_cannot(stamped, folder, tmp_path, capsys, monkeypatch):

@@ -11,10 +11,24 @@ import yaml
 
 from lunaris.cli import main
 from lunaris.core.config import ConfigError, load_yaml
-from lunaris.core.images import from_model
+from lunaris.core.images import from_model, read_image
+from lunaris.core.training import Run
 from lunaris.pixel import LunarCore, PixelConfig, PixelTrainConfig, load, train
 from lunaris.pixel.data import Batches, load_source
-from lunaris.pixel.train import align, in_steps, infonce, kl_per_dimension, kl_weight, make_loss, prepare, start_from
+from lunaris.pixel.train import (
+    CollapseAlarm,
+    Samples,
+    align,
+    in_steps,
+    infonce,
+    kl_per_dimension,
+    kl_weight,
+    make_loss,
+    prepare,
+    prompts_of,
+    start_from,
+    watchers,
+)
 
 TINY = PixelConfig.tiny().replace(latent_dim=16, filters=(8, 16), palette_size=80)
 QUICK = PixelTrainConfig.tiny().replace(steps=4, batch_size=8, sprites=24, warmup_steps=0, tracker="none", device="cpu")
@@ -305,6 +319,96 @@ def test_cancelled_run_leaves_a_checkpoint_that_loads_and_resumes(tmp_path):
     resumed = load(train(TINY, QUICK, tmp_path / "run", resume=True, progress=False)).state_dict()
     whole = load(train(TINY, QUICK, tmp_path / "whole", progress=False)).state_dict()
     assert all(torch.equal(whole[name], value) for name, value in resumed.items())
+
+
+# --- what a run shows of itself ------------------------------------------------------------------------------------------------------
+
+
+def sheets(out):
+    return {int(path.stem): path for path in (out / "samples").iterdir()}
+
+
+def test_a_run_draws_the_same_prompts_and_seeds_at_every_evaluation(tmp_path):
+    """PX-20: a run on the command line showed numbers only. The last sheet is what the checkpoint draws, and every file has the mark."""
+    run = QUICK.replace(learning_rate=1e-2)
+    out = train(TINY.replace(head="mse"), run, tmp_path / "run", progress=False)  # four steps of another head draw nothing yet
+    assert sheets(out).keys() == {3, 4}  # 24 sprites in batches of 8: an evaluation every three steps, and one at the end
+    model, held = load(out), load_source("procedural", side=16, split="validation", n=512, seed=run.seed + 1)
+    for i, prompt in enumerate(prompts_of(held, 16)):
+        y, x = 16 * (i // 8), 16 * (i % 8)
+        expected = from_model(model.generate(1, prompt, seed=i, temperature=0.7))[0]
+        assert (read_image(sheets(out)[4])[y : y + 16, x : x + 16] == expected).all()
+    assert all(b"trainedAlgorithmicMedia" in path.read_bytes() for path in sheets(out).values())
+    assert (read_image(sheets(out)[3]) != read_image(sheets(out)[4])).any()
+
+
+def test_a_flow_paints_its_samples_and_a_matcher_has_none(tmp_path):
+    plain = TINY.replace(head="mse")
+    flow = plain.replace(sampler="flow", flow={"filters": [8, 16], "blocks": [1, 1], "word_dim": 16, "condition_dim": 16})
+    once = QUICK.replace(steps=2, eval_interval=100)
+    vae = train(plain, once, tmp_path / "vae", progress=False)
+    out = train(flow, once.replace(stage="flow", init_from=str(vae)), tmp_path / "flow", progress=False)
+    held = load_source("procedural", side=16, split="validation", n=512, seed=QUICK.seed + 1)
+    sketch, painted = (
+        from_model(load(out).generate(1, prompts_of(held, 16)[0], seed=0, temperature=0.7, mode=mode))[0] for mode in ("instant", "quality")
+    )
+    assert (read_image(sheets(out)[2])[:16, :16] == painted).all() and (sketch != painted).any()
+    assert watchers(QUICK.replace(stage="matcher", init_from=str(vae)), held, out) == []
+
+
+def test_a_long_run_draws_a_bounded_number_of_sheets_also_when_it_is_resumed(tmp_path):
+    model, _ = model_and_batch()
+    samples = Samples(["a key"], lambda step: tmp_path / f"{step}.png", looks=5)
+    for step in range(10, 1001, 10):
+        run = Run(model, QUICK.replace(steps=1000), tmp_path / "run")
+        run.step = step
+        samples.on_eval(run, {})
+        if step == 500:
+            state, samples = samples.state_dict(), Samples(["a key"], samples.file, looks=5)
+            samples.load_state_dict(json.loads(json.dumps(state)))
+    drawn = sorted(int(path.stem) for path in tmp_path.glob("*.png"))
+    assert drawn == samples.rows == [10, 200, 400, 600, 800, 1000]
+
+
+class Said(Run):
+    """As much of a run as the alarm sees."""
+
+    def __init__(self):
+        self.step, self.is_main, self.sentences = 0, True, []
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+
+def heard(dims: dict[int, int], config: PixelTrainConfig) -> list[str]:
+    """What the alarm says of active_dims by step; it is stopped and resumed after each."""
+    run, alarm = Said(), CollapseAlarm(config)
+    for step, active in dims.items():
+        run.step = step
+        alarm.on_eval(run, {"eval/active_dims": float(active)})
+        state, alarm = alarm.state_dict(), CollapseAlarm(config)
+        alarm.load_state_dict(json.loads(json.dumps(state)))
+    return run.sentences
+
+
+def test_the_alarm_tells_a_collapse_once_and_lets_latents_wake_late():
+    """C1-12. Without a warm-up the latents of the tiny preset sleep in the first evaluations, and wake: no alarm."""
+    config = QUICK.replace(steps=100, kl_warmup=0.4)
+    (said,) = heard({step: 0 for step in range(10, 101, 10)}, config)
+    assert said.startswith("no latent dimension is in use after step 60 (active_dims is 0): the posterior has collapsed")
+    assert "free_bits above 0, beta below 3 or a longer kl_warmup" in said
+    woken = {10: 0, 20: 0, 30: 0, 40: 0, 50: 1, 60: 0, 70: 0, 80: 5, 100: 9}
+    assert heard(woken, config.replace(kl_warmup=0.0)) == []
+    assert len(heard({100: 0}, config)) == 1  # the only evaluation: it will not wake any more
+
+
+def test_a_run_that_collapses_says_so(tmp_path, capsys):
+    """From the loss to the sentence, with a KL weight no latent can bear."""
+    run = QUICK.replace(steps=30, beta=1000.0, learning_rate=1e-2, ema_decay=0.0, eval_interval=100)
+    train(TINY.replace(head="mse", use_text=False), run, tmp_path / "run", progress=False)
+    last = json.loads((tmp_path / "run/metrics.jsonl").read_text().splitlines()[-1])
+    assert last["eval/active_dims"] == 0
+    assert "the posterior has collapsed" in "".join(capsys.readouterr())
 
 
 def test_presets_build_quickly_and_have_the_promised_sizes():

@@ -7,6 +7,7 @@ import os
 import signal
 import subprocess
 import sys
+import zipfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -21,6 +22,7 @@ from lunaris.pixel import PixelConfig, load, replay, retrain, save, sprites, ver
 from lunaris.pixel.config import PixelTrainConfig
 from lunaris.pixel.data import load_source
 from lunaris.pixel.request import RetrainRequest
+from lunaris.pixel.run import Request
 from lunaris.pixel.train import prepare
 
 ROOT = Path(__file__).parents[2]
@@ -48,12 +50,12 @@ def place(tmp_path, monkeypatch):
 @pytest.fixture(scope="module")
 def tab():
     """The handlers of the tab's views; gradio takes seconds to import, and most tests do without."""
-    from lunaris.pixel.demo import explore, morph, studio
+    from lunaris.pixel.demo import create, explore, morph, studio
 
     return SimpleNamespace(
         **{
             handler.__name__: handler
-            for view in (explore, morph, studio)
+            for view in (create, explore, morph, studio)
             for handler in vars(view).values()
             if callable(handler) and getattr(handler, "__name__", "").startswith("pixel_")
         }
@@ -85,10 +87,73 @@ def test_interpolate_gives_the_strip_and_the_gif_of_the_tab(tab, ref):
     assert run(*words, "--out", "out.gif") == Path(gif).read_bytes()
 
 
+@pytest.mark.parametrize("cells", ["", "3:91823, 2:7"])
+def test_generate_writes_every_file_of_the_tab(tab, ref, cells):
+    """The command line had the sheet alone: the atlas, the GIF, single sprites, the ZIP and cells drawn again were the tab's."""
+    order = {"prompt": "uma poção vermelha", "n": 5, "seed": 9, "palette": "pico8", "cells": cells}
+    pictures, sheet, bundle, _, atlas, gif = tab.pixel_generate(**order, scale=4, model=ref)
+    words = ["generate", *(f"--{name}={value}" for name, value in order.items()), "--model", ref]
+    stem = Path(bundle).stem
+    for out, expected, *more in (
+        (f"{stem}.zip", bundle, "--scale", 4),
+        (f"{stem}.gif", gif, "--scale", 4),
+        (f"{stem}-sheet.png", sheet, "--atlas"),
+    ):
+        assert main(["pixel", *map(str, (*words, "--out", out, *more))]) == 0
+        assert Path(out).read_bytes() == Path(expected).read_bytes(), out
+    assert Path(f"{stem}-sheet.json").read_bytes() == Path(atlas).read_bytes()
+    with zipfile.ZipFile(f"{stem}.zip") as files:
+        assert [files.read(f"x1/{Path(path).name}") for path, _ in pictures] == [Path(path).read_bytes() for path, _ in pictures]
+        assert len(files.namelist()) == 2 * 5 + 3
+    assert replay.check(f"{stem}-sheet.png", ref).outcome == "identical"
+
+
+def test_what_generate_leaves_out_means_the_same_as_in_the_tab(tab, ref):
+    defaults = {name: value.default for name, value in inspect.signature(tab.pixel_generate).parameters.items()}
+    ours = {field.name: field.default for field in dataclasses.fields(Request)}
+    assert {name: defaults[name] for name in ours} == ours
+    bundle = tab.pixel_generate("a red cat", 2, model=ref)[2]
+    assert main(["pixel", "generate", "--prompt", "a red cat", "--n", "2", "--model", ref, "--out", "x.zip"]) == 0
+    assert Path("x.zip").read_bytes() == Path(bundle).read_bytes()
+
+
+def test_a_private_zip_tells_neither_prompt_nor_seed_nor_model(ref):
+    words = ["pixel", "generate", "--prompt", "a red potion", "--n", "2", "--seed", "91823", "--model", ref, "--private"]
+    assert main([*words, "--out", "x.zip"]) == main([*words, "--out", "x.png", "--atlas"]) == 0
+    for data in (Path("x.zip").read_bytes(), Path("x.json").read_bytes(), Path("x.png").read_bytes()):
+        assert not any(word in data for word in (b"potion", b"91823", b"weights"))
+    assert Path("x.zip").read_bytes().count(b"iTXtAI-generated") == 2 * 2 + 1
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        ("--out x.jpg", "--out must end in .png, .gif or .zip, got 'x.jpg'; try sprites.png"),
+        ("--out x", "--out must end in .png, .gif or .zip, got 'x'"),
+        ("--out x.gif --atlas", "--atlas goes with a PNG sheet, got --out 'x.gif'; try sprites.png, or a .zip, which has one"),
+        ("--out x.png --cells 5:1", "cells must name cells from 1 to 2, got 5; try '1:1'"),
+        ("--out x.png --cells two:1", "cells must be at most 64 pairs of cell:seed, got 'two:1'; try '3:91823 7:12'"),
+        ("--out x.gif --scale 65", "scale must be a whole number from 0 to 64, got 65; try 0"),
+        ("--out no/where/x.zip", "cannot write no/where/x.zip: No such file or directory; choose another --out"),
+        ("--out no/where/x.png --atlas", "cannot write no/where/x.json: No such file or directory; choose another --out"),
+    ],
+)
+def test_a_mistake_in_generate_is_one_sentence_and_leaves_nothing_behind(words, sentence, ref, capsys):
+    before = sorted(Path().rglob("*"))
+    assert main(["pixel", "generate", "--n", "2", "--model", ref, *words.split()]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err and err.count("\n") == 1, err
+    assert sorted(Path().rglob("*")) == before
+
+
 def test_reconstruct_gives_the_tabs_redrawing_at_any_scale(tab, ref):
     small, large, report = tab.pixel_reconstruct(upload("b.png"), 5, ref)
     assert run("reconstruct", "b.png", "--model", ref) == Path(small).read_bytes()
     assert run("reconstruct", "b.png", "--scale", 5, "--model", ref) == Path(large).read_bytes()
+    small, *_ = tab.pixel_reconstruct(upload("b.png"), 5, ref, "pico8", 0, "ordered")
+    assert run("reconstruct", "b.png", "--palette", "pico8", "--dither", "ordered", "--model", ref) == Path(small).read_bytes()
+    small, *_ = tab.pixel_reconstruct(upload("b.png"), 5, ref, colours=4)
+    assert run("reconstruct", "b.png", "--colours", 4, "--model", ref) == Path(small).read_bytes()
 
 
 def test_pixelise_gives_the_tabs_pixel_art_without_an_ai_mark(tab):
@@ -108,6 +173,13 @@ def test_tile_repeats_and_measures_as_the_tab_does(tab, capsys):
     run("tile", "b.png", "--columns", 2, "--rows", 4)
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == "wrote out.png" and lines[3].split() == ["score", f"{report['score']:.4g}"]
+
+
+def test_what_is_made_of_a_generated_file_keeps_its_mark(ref):
+    """Tiled or made pixel art again, a generated sprite passed for a person's work."""
+    Path("ours.png").write_bytes(run("generate", "--n", 1, "--model", ref))
+    for verb in ("tile", "pixelise"):
+        assert b"AI-generated" in run(verb, "ours.png") and b"AI-generated" not in run(verb, "a.png")
 
 
 def test_map_and_point_give_the_tabs_sprites(tab, ref, capsys):
@@ -202,6 +274,8 @@ def test_a_full_disk_leaves_the_old_file_whole(monkeypatch):
         ("reconstruct .", "is not a readable picture"),
         ("reconstruct a.png --scale 65", "scale must be a whole number from 1 to 64, got 65"),
         ("reconstruct a.png --model no-such-model", "no-such-model"),
+        ("reconstruct a.png --colours 1", "colours must be 0 (as drawn) or 2 to 64, got 1"),
+        ("reconstruct a.png --dither lots", "argument --dither: invalid choice: 'lots'"),
         ("pixelise a.png --side 7", "side must be a whole number from 8 to 128, got 7; try 32"),
         ("pixelise a.png --fit stretch", "argument --fit: invalid choice: 'stretch'"),
         ("pixelise a.png --model pixel-16", "unknown flag '--model'"),
@@ -248,7 +322,7 @@ def test_every_number_has_a_range_and_every_option_a_help():
                 assert field.metadata["ge"] is not None and field.metadata["le"] is not None, f"{name} {field.name}"
 
 
-@pytest.mark.parametrize("words", [["--help"], ["map", "--help"], ["arithmetic"]], ids=" ".join)
+@pytest.mark.parametrize("words", [["--help"], ["map", "--help"], ["generate", "--help"], ["arithmetic"]], ids=" ".join)
 def test_help_and_mistakes_come_without_torch(words):
     code = (
         "import sys\nfrom lunaris.cli import main\ntry:\n    main(['pixel', *sys.argv[1:]])\nexcept SystemExit: pass\n"

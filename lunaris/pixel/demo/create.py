@@ -8,7 +8,7 @@ import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -16,10 +16,13 @@ from lunaris.core import ui
 from lunaris.pixel.demo import again as again_view
 from lunaris.pixel.demo import common, draw, files, history, words
 from lunaris.pixel.demo.common import PRESS_IF, SEED_FOR_THIS_RUN, Page, chip, show
-from lunaris.pixel.demo.files import SCALE, SCALES, Sprite
+from lunaris.pixel.demo.files import SCALE, SCALES
 from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.demo.texts import EXAMPLES, REAL_EXAMPLES, TEXTS
 from lunaris.pixel.request import MAX_PROMPT
+
+if TYPE_CHECKING:
+    from lunaris.pixel.export import Sprite
 
 BACKGROUNDS = ("#ffffff", "#000000", "#203040", "#7ec8e3", "#5aa845")
 
@@ -89,15 +92,15 @@ def pixel_generate(
     return _answer(order, sprites, scale, facts)
 
 
-def _answer(order: Order, sprites: list[Sprite], scale: int, facts: dict[str, Any]) -> Answer:
+def _answer(order: Order, sprites: "list[Sprite]", scale: int, facts: dict[str, Any]) -> Answer:
     seeds, packed = order.seeds(), _packed(order, sprites, scale)
     pictures = [(path, f"{i + 1} · {seeds[i]}") for i, path in enumerate(packed.sprites)]
     report = {**order.to_dict(), "seeds": seeds, "link": order.link(), **facts}
     return pictures, packed.sheet, packed.bundle, report, packed.atlas, packed.gif
 
 
-def _packed(order: Order, sprites: list[Sprite], scale: int) -> files.Files:
-    return files.pack(sprites, draw.names(order), f"{ui.slug(order.prompt)}-{order.seed}", scale)
+def _packed(order: Order, sprites: "list[Sprite]", scale: int) -> files.Files:
+    return files.pack(sprites, order, scale)
 
 
 # --- one sprite of a run ---------------------------------------------------------------------------------------------------------
@@ -111,7 +114,7 @@ def reroll(
     order, cell = Order.from_report(report), int(index) + 1
     own = {**order.own_seeds(), cell: int(seed)}
     order = order.replace(cells=" ".join(f"{cell}:{seed}" for cell, seed in sorted(own.items())))
-    sprites = [Sprite.read(path) for path in files.paths(items)]
+    sprites = [files.read(path) for path in files.paths(items)]
     started = time.perf_counter()
     sprites[cell - 1] = draw.draw_cell(order, cell, request)
     facts = {name: report[name] for name in ("model", "weights", "side", "unknown_words") if name in report}
@@ -123,7 +126,7 @@ def repack(items: list[dict] | None, report: dict | None, scale: int) -> tuple[A
     """The run's downloads at another scale."""
     if not items:
         return (gr.skip(),) * 2
-    packed = _packed(Order.from_report(report), [Sprite.read(path) for path in files.paths(items)], files.checked_scale(scale))
+    packed = _packed(Order.from_report(report), [files.read(path) for path in files.paths(items)], files.checked_scale(scale))
     return packed.bundle, packed.gif
 
 
@@ -147,7 +150,7 @@ def pick_again(items: list[dict] | None, index: int, scale: int) -> tuple[Any, .
 
 def chosen(items: list[dict], index: int, scale: int) -> tuple[Any, ...]:
     path, scale = files.paths(items)[index], files.checked_scale(scale)
-    large = ui.keep(f"{path.stem}-x{scale}.png", Sprite.read(path).png(scale))
+    large = ui.keep(f"{path.stem}-x{scale}.png", files.read(path).png(scale))
     markup = selected_html(path.name, path.read_bytes(), items[index].get("caption") or "")
     return index, markup, str(path), gr.DownloadButton(f"PNG ×{scale}", value=large)
 

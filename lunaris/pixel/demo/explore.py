@@ -374,6 +374,7 @@ def build_map(page: Page) -> None:
     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("map_intro")}</p>')
     with gr.Row(elem_classes="lunaris-bar"):
         prompt = gr.Textbox(
+            "",
             label=TEXTS("map_prompt"),
             placeholder=TEXTS("map_prompt_hint"),
             info=TEXTS("map_prompt_info"),
@@ -416,8 +417,8 @@ def build_map(page: Page) -> None:
                 seed = ui.seed_field()
                 temperature, guidance = common.tuning_sliders()
                 map_png = gr.DownloadButton(TEXTS("map_png"), size="sm", min_width=110)
-    # the map that is shown, whatever the form says by now
-    shown = [gr.Textbox(visible=False), *(gr.Number(visible=False) for _ in range(3)), gr.Textbox(visible=False)]
+    # the map that is shown, whatever the form says by now; what a call may leave out has its default here
+    shown = [gr.Textbox("", visible=False), *(gr.Number(number, visible=False) for number in (0, 0.7, 1.0)), gr.Textbox("", visible=False)]
     zoom = gr.Number(1, visible=False)
 
     quiet, unseen = {"preprocess": False, "api_visibility": "private"}, {"api_visibility": "private", "show_progress": "hidden"}

@@ -11,7 +11,7 @@ import numpy as np
 from gradio.components import Component
 from gradio.events import Dependency
 
-from lunaris.core import ui
+from lunaris.core import hub, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel.demo import draw, files
 from lunaris.pixel.demo.common import PRESS, Page
@@ -107,16 +107,29 @@ def use(runs: Any, event: gr.EventData) -> tuple[Any, ...]:
 
 @ui.friendly
 def take_all(runs: Any, request: gr.Request | None = None, progress: gr.Progress = gr.Progress()) -> str:  # noqa: B008
-    """A ZIP with a folder per run, every sprite drawn again: the browser keeps the orders, not the pictures."""
+    """A ZIP with a folder per run, every sprite drawn again: the browser keeps the orders, not the pictures.
+
+    A run whose checkpoint is gone costs the others nothing: left-out.txt says which, and why. Raises when none is left.
+    """
     from lunaris.pixel import export
 
-    orders, bundle = [Order.from_dict(run["order"]) for run in known(runs)], {}
+    orders, bundle, lost = [Order.from_dict(run["order"]) for run in known(runs)], {}, {}
     if not orders:
         raise ConfigError("the history is empty, got no run to download; press Generate first")
     for i, order in enumerate(progress.tqdm(orders)):
-        sprites, _ = draw.draw(order, request)
         folder = f"{i + 1:02}-{ui.slug(order.prompt)}-{order.seed}"
+        try:
+            sprites, _ = draw.draw(order, request)
+        except (FileNotFoundError, ValueError, hub.HubError) as error:  # swept, taken off the Hub, or of another kind by now
+            lost[folder] = error
+            continue
         bundle |= {f"{folder}/{name}": sprite.png() for name, sprite in zip(draw.names(order), sprites, strict=True)}
+    if not bundle:
+        raise next(iter(lost.values()))
+    if lost:
+        language = ui.language_of(request)
+        lines = [f"{folder}: {ui.sentence_of(error, language)}" for folder, error in lost.items()]
+        bundle["left-out.txt"] = "\n".join([TEXTS.say("history_lost", language), *lines, ""]).encode()
     return ui.keep("lunaris-sprites.zip", export.bundle(bundle))
 
 

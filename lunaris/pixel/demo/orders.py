@@ -1,6 +1,5 @@
 """One run of the Create view in writing: what a link, the history of a visit and a re-rolled grid have in common."""
 
-import re
 from dataclasses import dataclass, fields
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
@@ -10,43 +9,18 @@ from lunaris.core import ui
 from lunaris.core.config import ConfigError, option
 from lunaris.pixel.demo import common
 from lunaris.pixel.demo.texts import FAMILY
-from lunaris.pixel.request import PixelRequest
+from lunaris.pixel.run import PixelRun
 
 
 @dataclass(frozen=True)
-class Order(PixelRequest):
-    """All that decides a run's pictures: the request, the checkpoint, and the seeds of cells that were drawn again."""
+class Order(PixelRun):
+    """All that decides a run's pictures: the request, the seeds of cells that were drawn again, and the checkpoint."""
 
     model: str = option("", "the checkpoint; empty = the default")
-    cells: str = option("", "cells with a seed of their own, such as '3:91823 7:12' (cell from 1:seed)")
 
-    def check(self) -> None:
-        super().check()
-        for cell, seed in self.own_seeds().items():
-            if not 1 <= cell <= self.n:
-                raise ConfigError(f"cells must name cells from 1 to {self.n}, got {cell}; try '1:{seed}'")
-            self.sprite(cell)
-
-    def own_seeds(self) -> dict[int, int]:
-        """Cell (from 1) -> its seed, for the cells that have one of their own."""
-        items = self.cells.replace(",", " ").split()
-        pairs = [re.fullmatch(r"(\d{1,2}):(\d{1,10})", item, re.ASCII) for item in items]
-        if len(items) > 64 or not all(pairs):
-            raise ConfigError(f"cells must be at most 64 pairs of cell:seed, got {self.cells[:40]!r}; try '3:91823 7:12'")
-        return {int(pair[1]): int(pair[2]) for pair in pairs}
-
-    def seeds(self) -> list[int]:
-        """The seed of every cell."""
-        own = self.own_seeds()
-        return [own.get(i + 1, self.seed + i) for i in range(self.n)]
-
-    def request(self, **changes: Any) -> PixelRequest:
-        """What the library is asked for, own seeds left out."""
-        return PixelRequest(**{**{f.name: getattr(self, f.name) for f in fields(PixelRequest)}, **changes})
-
-    def sprite(self, cell: int) -> PixelRequest:
-        """The request for one cell (from 1) alone."""
-        return self.request(n=1, seed=self.seeds()[cell - 1])
+    def run(self) -> PixelRun:
+        """What the library is asked for."""
+        return PixelRun(**{f.name: getattr(self, f.name) for f in fields(PixelRun)})
 
     @classmethod
     def from_report(cls, report: Any) -> "Order":

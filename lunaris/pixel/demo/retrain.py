@@ -26,17 +26,20 @@ TEXTS = ui.Texts(
         "retrain": ("Retrain", "Retreinar"),
         "intro": (
             "Teach the model in use your own sprites: 4 to 200 pictures, a minute or two on this server's processor. "
-            "Your pictures and the new model stay here for an hour after you last look, and only this browser can see them.",
+            "Your pictures and the new model stay here for an hour after their last use. Only this browser can see the pictures and take "
+            "the model home; whoever has a link to sprites that you drew with it can draw with it too, as long as it is here.",
             "Ensine seus próprios sprites ao modelo em uso: de 4 a 200 imagens, um ou dois minutos no processador deste servidor. "
-            "Suas imagens e o novo modelo ficam aqui por uma hora depois da última visita, e só este navegador os vê.",
+            "Suas imagens e o novo modelo ficam aqui por uma hora depois do último uso. Só este navegador vê as imagens e pode levar "
+            "o modelo; quem tiver um link para sprites que você desenhou com ele também pode desenhar com ele, enquanto estiver aqui.",
         ),
         "files": ("Your pictures, or a ZIP", "Suas imagens, ou um ZIP"),
         "files_info": (
-            "PNG, GIF, WebP or JPEG, up to 2 MB each. Captions come from the file names (<code>red_potion-2.png</code> is “red potion”), "
-            "from a <code>captions.txt</code> with lines such as <code>a.png: a red potion</code>, or from a <code>captions.jsonl</code>.",
-            "PNG, GIF, WebP ou JPEG, até 2 MB cada. As legendas vêm dos nomes dos arquivos (<code>pocao_vermelha-2.png</code> é “pocao "
-            "vermelha”), de um <code>captions.txt</code> com linhas como <code>a.png: uma poção vermelha</code>, ou de um "
-            "<code>captions.jsonl</code>.",
+            "PNG, GIF, WebP or JPEG, up to 2 MB each; a ZIP up to 5 MB; 64 MB in all. Captions come from the file names "
+            "(<code>red_potion-2.png</code> is “red potion”), from a <code>captions.txt</code> with lines such as "
+            "<code>a.png: a red potion</code>, or from a <code>captions.jsonl</code>.",
+            "PNG, GIF, WebP ou JPEG, até 2 MB cada; um ZIP, até 5 MB; 64 MB ao todo. As legendas vêm dos nomes dos arquivos "
+            "(<code>pocao_vermelha-2.png</code> é “pocao vermelha”), de um <code>captions.txt</code> com linhas como "
+            "<code>a.png: uma poção vermelha</code>, ou de um <code>captions.jsonl</code>.",
         ),
         "caption": ("One caption for all (optional)", "Uma legenda para todas (opcional)"),
         "caption_hint": ("a potion in my style", "uma poção no meu estilo"),
@@ -161,13 +164,14 @@ def pixel_retrain_status(job: Any, request: gr.Request | None = None) -> tuple[d
     """
     import numpy as np
 
+    from lunaris.core import provenance
     from lunaris.core.images import png_bytes, read_image, upscale
 
     report, rows = report_of(job, ui.language_of(request))
     if not rows:
         return report, None
     sheet = upscale(np.concatenate([read_image(row) for row in rows]), 4)
-    return report, ui.keep("samples.png", png_bytes(sheet))
+    return report, ui.keep("samples.png", provenance.stamp(png_bytes(sheet)))
 
 
 @ui.friendly
@@ -214,8 +218,7 @@ def pixel_retrain_download(job: Any, what: Any = "checkpoint") -> str:
 
     if what not in ("checkpoint", "space"):
         raise ConfigError(f"what must be one of checkpoint, space, got {str(what)[:40]!r}; try 'checkpoint'")
-    jobs.shared().status(text("job", job))  # it is in use: its hour begins anew
-    folder = retrain.model_folder(retrain.ref_of(job))
+    folder = retrain.model_folder(retrain.ref_of(text("job", job)))
     with jobs.disk_full_in_one_sentence("the file was not made"), tempfile.TemporaryDirectory() as scratch:
         name = folder.name if what == "checkpoint" else f"{folder.name}-space"
         made = folder if what == "checkpoint" else space.build("pixel", Path(scratch) / name, ref=folder)

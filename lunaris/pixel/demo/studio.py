@@ -1,7 +1,8 @@
 """Studio: any picture as pixel art, redrawn by the model if one likes, and whether it tiles without a seam."""
 
 import time
-from typing import Any
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import gradio as gr
 
@@ -10,6 +11,9 @@ from lunaris.core.config import ConfigError
 from lunaris.pixel.demo import common, create, files
 from lunaris.pixel.demo.common import Page, Place, show
 from lunaris.pixel.request import PixelRequest
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TEXTS = ui.Texts(
     "pixel_studio",
@@ -32,6 +36,11 @@ TEXTS = ui.Texts(
         "floyd-steinberg": ("Floyd-Steinberg", "Floyd-Steinberg"),
         "make": ("Make pixel art", "Fazer pixel art"),
         "redraw": ("Let the model redraw it", "O modelo redesenha"),
+        "redraw_colours": ("Colours when redrawn", "Cores ao redesenhar"),
+        "redraw_colours_info": (
+            "At most so many, unless a palette is chosen; 0 is as the model draws it.",
+            "No máximo tantas, a não ser que uma paleta seja escolhida; 0 é como o modelo desenha.",
+        ),
         "redraw_hint": (
             "The model reads the picture into its latent numbers and draws it from them alone: what it does not know, it replaces.",
             "O modelo lê a imagem em seus números latentes e a desenha só a partir deles: o que não conhece, substitui.",
@@ -79,7 +88,9 @@ def pixel_pixelise(
     scale: int = files.SCALE,
     request: gr.Request | None = None,
 ) -> tuple[str, str, dict]:
-    """Turn any picture into pixel art by shrinking it and reducing its colours. No model takes part, so the files bear no AI mark.
+    """Turn any picture into pixel art by shrinking it and reducing its colours.
+
+    No model takes part, so the files bear an AI mark only if the picture does.
 
     Args:
         picture: A photo or drawing (PNG, GIF, WebP or JPEG).
@@ -93,7 +104,7 @@ def pixel_pixelise(
     Returns:
         The pixel art as a PNG; the same enlarged; how it was made.
     """
-    from lunaris.core.images import png_bytes, upscale
+    from lunaris.core.images import upscale
     from lunaris.pixel import palette as palettes
     from lunaris.pixel.pixelise import pixelise
 
@@ -109,29 +120,45 @@ def pixel_pixelise(
     image = pixelise(source, **order)
     report = {**order, "colours_used": palettes.count(image), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
     stem = f"pixel-art-{order['side']}"
-    return ui.keep(f"{stem}.png", png_bytes(image)), ui.keep(f"{stem}-x{scale}.png", png_bytes(upscale(image, scale))), report
+    small, large = kept(f"{stem}.png", image, picture), kept(f"{stem}-x{scale}.png", upscale(image, scale), picture)
+    return small, large, report
 
 
 @ui.friendly
-def pixel_reconstruct(picture: dict, scale: int = files.SCALE, model: str = "", request: gr.Request | None = None) -> tuple[str, str, dict]:
+def pixel_reconstruct(
+    picture: dict,
+    scale: int = files.SCALE,
+    model: str = "",
+    palette: str = "",
+    colours: int = 0,
+    dither: str = "none",
+    request: gr.Request | None = None,
+) -> tuple[str, str, dict]:
     """Let the model redraw a picture: encoded to its latent numbers and decoded from them alone, without a prompt.
 
     Args:
         picture: The picture (PNG, GIF, WebP or JPEG); it is fitted to the model's size first.
         scale: How much larger the second file is, 1 to 32.
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
+        palette: Colours to keep the drawing to: gameboy, pico8, nes, c64 or a list such as "#0f380f #306230"; empty is as drawn.
+        colours: Without a palette, most colours of the drawing, 2 to 64; 0 is as drawn.
+        dither: none, ordered or floyd-steinberg, where a palette or a number of colours is given.
 
     Returns:
         The model's drawing as a PNG; the same enlarged; what made it.
     """
-    from lunaris.pixel import explore, palette, replay
+    from lunaris.pixel import explore, replay
+    from lunaris.pixel import palette as palettes
 
+    order = PixelRequest(palette=palette, colours=ui.whole(colours))
+    how = {"palette": order.palette, "colours": order.colours, "dither": dither}
     source, scale = common.picture(picture, "picture"), files.checked_scale(scale)
     loaded = common.model_for(model, request)
     started = time.perf_counter()
-    images = explore.reconstruct(loaded.model, source)
-    report = {"colours_used": palette.count(images[0]), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
-    made = replay.record(loaded.model, "reconstruct", {"image": source}, ref=model.strip() or common.default_ref(), weights=loaded.weights)
+    images = explore.reconstruct(loaded.model, source, **how)
+    report = {**how, "colours_used": palettes.count(images[0]), "seconds": round(time.perf_counter() - started, 3), "scale": scale}
+    args = {"image": source, **how}
+    made = replay.record(loaded.model, "reconstruct", args, ref=model.strip() or common.default_ref(), weights=loaded.weights)
     png, large = (replay.png(images, made, index=0, scale=times) for times in (1, scale))
     return ui.keep("redrawn.png", png), ui.keep(f"redrawn-x{scale}.png", large), {**report, **common.origin(loaded, model)}
 
@@ -148,7 +175,6 @@ def pixel_tile(picture: dict, columns: int = 3, rows: int = 3, request: gr.Reque
     Returns:
         The repeated picture as a PNG; the seam scores (1 = seamless) and whether it is accepted as a tile.
     """
-    from lunaris.core.images import png_bytes
     from lunaris.pixel.tiling import seam_score, tile
 
     times = [checked(name, value, *TIMES, 3) for name, value in (("columns", columns), ("rows", rows))]
@@ -156,7 +182,15 @@ def pixel_tile(picture: dict, columns: int = 3, rows: int = 3, request: gr.Reque
     tiled = tile(source, *times)
     height, width = source.shape[:2]
     report = {**seam_score(source)._asdict(), "columns": times[0], "rows": times[1], "width": width, "height": height}
-    return ui.keep(f"tiled-{times[0]}x{times[1]}.png", png_bytes(tiled)), report
+    return kept(f"tiled-{times[0]}x{times[1]}.png", tiled, picture), report
+
+
+def kept(name: str, image: "np.ndarray", source: Any) -> str:
+    """What was made of the uploaded `source` without a model, as a PNG to download; the AI-generated mark, if there is one, goes on."""
+    from lunaris.core.images import png_bytes
+    from lunaris.pixel import export
+
+    return ui.keep(name, export.carry_mark(source["path"] if isinstance(source, Mapping) else source, png_bytes(image)))
 
 
 def checked(name: str, value: Any, low: int, high: int, good: int) -> int:
@@ -205,6 +239,12 @@ def filled(template: str) -> str:
     return template.replace("[waiting]", ui.empty_state(TEXTS, "empty"))
 
 
+def numbers(choice: gr.components.Component) -> gr.components.Component:
+    """A choice of numbers, described as such: Gradio calls every choice a text, and then MCP refuses each number that is sent."""
+    choice.api_info = lambda: {"type": "integer"}
+    return choice
+
+
 def build(page: Page) -> None:
     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("intro")}</p>')
     with gr.Row():
@@ -224,14 +264,18 @@ def build(page: Page) -> None:
                 redraw = gr.Button(TEXTS("redraw"), min_width=150, elem_id="pixel-studio-redraw")
             ui.raw(f'<p class="lunaris-hint">{TEXTS.html("redraw_hint")}</p>')
             with gr.Row():
-                side = gr.Dropdown([(f"{n} × {n}", n) for n in SIDES], value=32, label=TEXTS("side"), filterable=False, min_width=130)
+                side = numbers(
+                    gr.Dropdown([(f"{n} × {n}", n) for n in SIDES], value=32, label=TEXTS("side"), filterable=False, min_width=130)
+                )
                 fit = gr.Dropdown(
                     [(TEXTS(name), name) for name in FITS], value="contain", label=TEXTS("fit"), filterable=False, min_width=130
                 )
             colours = gr.Slider(2, 64, 16, step=1, label=TEXTS("colour_count"), info=TEXTS("colour_count_info"))
             palette = common.palette_field("pixel-studio-palette")
             dither = gr.Radio([(TEXTS(name), name) for name in DITHERS], value="none", label=TEXTS("dither"))
-            scale = gr.Radio([(f"×{k}", k) for k in files.SCALES], value=files.SCALE, label=common.TEXTS("scale"))
+            # apart from `colours`, for what a caller by name leaves out is what a field shows, and a redrawing is as drawn then
+            redrawn = gr.Slider(0, 64, 0, step=2, label=TEXTS("redraw_colours"), info=TEXTS("redraw_colours_info"))
+            scale = numbers(gr.Radio([(f"×{k}", k) for k in files.SCALES], value=files.SCALE, label=common.TEXTS("scale")))
         with gr.Column(scale=6, min_width=300):
             pair = ui.raw(None, html_template=filled(PAIR), css_template=STYLE, elem_id="pixel-studio-pair")
             with gr.Row(elem_classes="lunaris-summary"):
@@ -263,7 +307,7 @@ def build(page: Page) -> None:
         ),
         redraw.click(
             pixel_reconstruct,
-            [picture, scale, page.active],
+            [picture, scale, page.active, palette, redrawn, dither],
             [after, large, report],
             api_name="pixel_reconstruct",
             preprocess=False,

@@ -88,6 +88,7 @@ TEXTS = ui.Texts(
         "history_drop": ("Delete", "Apagar"),
         "history_zip": ("Download all (ZIP)", "Baixar tudo (ZIP)"),
         "history_clear": ("Delete all", "Apagar tudo"),
+        "history_lost": ("These runs could not be drawn again:", "Estas rodadas não puderam ser desenhadas de novo:"),
         "anything_drawn": ("anything", "qualquer coisa"),
         "replay": ("Replay a file", "Repetir um arquivo"),
         "replay_hint": (
