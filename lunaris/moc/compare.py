@@ -67,7 +67,7 @@ class CompareConfig(BaseConfig):
     n_experts: int = option(8, "experts of a layer", ge=4, le=64)
     top_k: int = option(2, "experts chosen for a token", ge=2, le=32)
     expert_hidden: int = option(128, "hidden width of one expert of the sparse mixture", ge=16, le=16384)
-    eval_tokens: int = option(32_768, "validation tokens that are scored", ge=256)
+    eval_tokens: int = option(32_768, "validation tokens that are scored: the first ones, so of few works, or mostly of one", ge=256)
     evaluations: int = option(6, "points of a learning curve", ge=1, le=1000)
     stories: int = option(4000, "documents of the procedural source", ge=10, le=1_000_000)
     minutes: float = option(0.0, "stop after so many minutes, to go on with the same command; 0 = run to the end", ge=0)
@@ -418,7 +418,8 @@ def table(
             "learning_rate": min(rates[row.variant], key=rates[row.variant].get),
             "tuning": {f"{rate:g}": None if value == math.inf else round(value, 5) for rate, value in sorted(rates[row.variant].items())},
             "load_min": _median(runs, "load_min"), "load_max": _median(runs, "load_max"),
-            "router_entropy": _median(runs, "router_entropy"), "peer_entropy": _median(runs, "peer_entropy"),
+            "router_entropy": _median(runs, "router_entropy"),
+            "peer_entropy": _median(runs, "peer_entropy") if variant.model.peers else None,  # older runs say 1 where there are no peers
         })  # fmt: skip
         points = zip(*(run["curve"] for run in runs), strict=True)
         curves[row.name] = [[p[0][0], *(round(f([b for _, b in p]), 5) for f in (statistics.mean, statistics.stdev))] for p in points]

@@ -23,7 +23,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -125,18 +125,23 @@ def _cut(document: Document, split: str) -> Document:
 class Seen:
     """Which documents a model was trained on, so that it is never measured on one of them: two numbers for each, no text.
 
-    They are hashes of its first and of its last 256 characters. Of a document that lost its last tenth to validation the first alone is
-    found again.
+    ends   hashes of their last 256 characters
+    pairs  hashes of their first and last 256 characters together. A document that lost its last tenth to validation is known by them: its
+           first nine tenths are one of the documents
+    marks  of older checkpoints: hashes of the first and of the last characters. There, a document is taken for one that lost its last
+           tenth when it begins as one of the training, be it with the same licence
     """
 
     LENGTH, BYTES = 256, 5
+    KINDS = ("ends", "pairs", "marks")
 
-    def __init__(self, marks: Iterable[bytes] = ()):
-        self._marks = frozenset(marks)
+    def __init__(self, *, ends: Iterable[bytes] = (), pairs: Iterable[bytes] = (), marks: Iterable[bytes] = ()):
+        self._ends, self._pairs, self._marks = frozenset(ends), frozenset(pairs), frozenset(marks)
 
     @classmethod
     def of(cls, documents: Iterable[Document]) -> "Seen":
-        return cls(mark for document in documents for mark in cls._both(document.text))
+        hashes = [cls._hashes(document.text) for document in documents]
+        return cls(ends=(last for _, last, _ in hashes), pairs=(pair for *_, pair in hashes))
 
     @classmethod
     def read(cls, folder: Path) -> "Seen | None":
@@ -147,48 +152,64 @@ class Seen:
         if path.stat().st_size > MAX_SEEN_BYTES:
             raise ValueError(f"{path} must have at most {MAX_SEEN_BYTES:,} bytes, got {path.stat().st_size:,}; fetch the checkpoint again")
         try:
-            packed = base64.b64decode(json.loads(path.read_text(encoding="utf-8"))["marks"], validate=True)
+            table = json.loads(path.read_text(encoding="utf-8"))
+            packed = {kind: base64.b64decode(table[kind], validate=True) for kind in cls.KINDS if kind in table}
+            if not packed:
+                raise KeyError(cls.KINDS)
         except (ValueError, KeyError, TypeError, RecursionError):
             raise ValueError(f"{path} is not one that moc prepare wrote; fetch the checkpoint again, or delete the file") from None
-        return cls(packed[start : start + cls.BYTES] for start in range(0, len(packed), cls.BYTES))
+        size = cls.BYTES
+        return cls(**{kind: [data[i : i + size] for i in range(0, len(data), size)] for kind, data in packed.items()})
 
     def __or__(self, other: "Seen") -> "Seen":
-        return Seen(self._marks | other._marks)
+        return Seen(ends=self._ends | other._ends, pairs=self._pairs | other._pairs, marks=self._marks | other._marks)
 
     def to_json(self) -> str:
-        packed = base64.b64encode(b"".join(sorted(self._marks))).decode()
-        return json.dumps({"what": "hashes of the training documents' first and last characters", "marks": packed}) + "\n"
+        kinds = {"ends": self._ends, "pairs": self._pairs, "marks": self._marks}
+        told = {kind: base64.b64encode(b"".join(sorted(hashes))).decode() for kind, hashes in kinds.items() if hashes or kind == "ends"}
+        return json.dumps({"what": "hashes of the training documents' first and last characters"} | told) + "\n"
 
     def unseen(self, document: Document) -> Document | None:
         """The part of a document that was not trained on: all of it, its last tenth, or None."""
-        first, last = self._both(document.text)
-        if last in self._marks:
+        first, last, _ = self._hashes(document.text)
+        if last in self._ends or last in self._marks:
             return None
-        return _cut(document, "validation") if first in self._marks else document
+        cut = first in self._marks or self._hashes(_cut(document, "train").text)[2] in self._pairs
+        return _cut(document, "validation") if cut else document
 
     @classmethod
-    def _both(cls, text: str) -> tuple[bytes, bytes]:
-        text = text.strip()
-        ends = text[: cls.LENGTH], text[-cls.LENGTH :]
-        first, last = (hashlib.sha256(place + end.encode()).digest()[: cls.BYTES] for place, end in zip((b"<", b">"), ends, strict=True))
-        return first, last
+    def _hashes(cls, text: str) -> tuple[bytes, bytes, bytes]:
+        """Of the first characters, of the last, of both."""
+        first, last = text.strip()[: cls.LENGTH].encode(), text.strip()[-cls.LENGTH :].encode()
+        parts = (b"<" + first, b">" + last, b"<" + first + b">" + last)
+        return tuple(hashlib.sha256(part).digest()[: cls.BYTES] for part in parts)
 
 
-def load_unseen(source: str | Path, seen: Seen, *, n: int = 20_000, seed: int = 0) -> tuple[list[Document], int]:
-    """The documents of `source` that a model has not `seen`, and how many were left out. Procedural stories have a side of their own
-    for this, a tenth of `n`. Raises ValueError when none is left, and what `load_source` raises."""
-    kept, out = [], 0
+class Unseen(NamedTuple):
+    """Documents that a model was not trained on, how many others were left out, and of how many the last tenth alone is there."""
+
+    documents: list[Document]
+    left_out: int
+    cut: int
+
+
+def load_unseen(source: str | Path, seen: Seen, *, n: int = 20_000, seed: int = 0) -> Unseen:
+    """The documents of `source` that a model has not `seen`. Procedural stories have a side of their own for this, a tenth of `n`.
+    Raises ValueError when none is left, and what `load_source` raises."""
+    kept, out, cut = [], 0, 0
     for _, name in mixture(source):
         if _is_procedural(name):
             kept += _load_one(name, "validation", n, seed)
             continue
-        parts = [seen.unseen(document) for document in _read(name)]
-        new = [part for part in parts if part is not None and part.text.strip()]
+        documents = _read(name)
+        parts = [(document, seen.unseen(document)) for document in documents]
+        new = [(document, part) for document, part in parts if part is not None and part.text.strip()]
         out += len(parts) - len(new)
-        kept += new
+        cut += sum(part is not document for document, part in new)
+        kept += [part for _, part in new]
     if not kept:
         raise ValueError(f"the model was trained on all {out:,} documents of {source}; give others, or split: all to measure on them")
-    return kept, out
+    return Unseen(kept, out, cut)
 
 
 def _is_procedural(source: str) -> bool:
@@ -283,6 +304,7 @@ def prepare(
 
     parts = mixture(source)
     loaded = {split: [_load_one(name, split, n_stories, seed) for _, name in parts] for split in SPLITS}
+    wish = asked(source, vocab_size=vocab_size, tokenizer=tokenizer, n_stories=n_stories)
     if tokenizer is None:
         texts = (document.text for part in loaded["train"] for document in part)
         tokenizer = BpeTokenizer.train(texts, vocab_size=vocab_size, special_tokens=[END])
@@ -302,6 +324,7 @@ def prepare(
         "end": encoder.end,
         "tokenizer": tokenizer_hash(tokenizer),
         "seed": seed,
+        "asked": wish,
         "splits": splits,
         "sources": [
             _describe(name, count, [loaded[split][i] for split in SPLITS]) for i, (count, name) in enumerate(parts)
@@ -310,6 +333,29 @@ def prepare(
     }  # fmt: skip
     write_folder(out, files | {META: json.dumps(meta, indent=2, ensure_ascii=False) + "\n"})
     return meta
+
+
+def asked(source: str | Path, *, vocab_size: int, tokenizer: BpeTokenizer | None, n_stories: int) -> dict[str, Any]:
+    """What decides a prepared folder beside its sources' names and the seed, for its meta.json. None where a wish does not count.
+
+    texts  SHA-256 of each source's documents; None for procedural stories, and for what is not on this machine (a Hub dataset)
+    """
+    names = [name for _, name in mixture(source)]
+    return {
+        "stories": n_stories if any(map(_is_procedural, names)) else None,
+        "vocab_size": vocab_size if tokenizer is None else None,
+        "texts": [_texts_hash(name) for name in names],
+    }
+
+
+def _texts_hash(source: str) -> str | None:
+    here = Path(source).exists() or (glob.has_magic(source) and any(glob.iglob(source, recursive=True)))
+    if _is_procedural(source) or not here:
+        return None
+    digest = hashlib.sha256()
+    for document in _read(source):
+        digest.update(json.dumps([document.group, document.text]).encode())
+    return digest.hexdigest()
 
 
 def _stream(encoder: Encoder, parts: list[list[Document]], times: list[int], seed: int) -> tuple[UInt16[np.ndarray, "n"], dict[str, int]]:
@@ -386,7 +432,7 @@ def open_prepared(folder: str | Path, *, tokenizer: BpeTokenizer | None = None) 
     `tokenizer` is the model's: a folder made with another one is refused. Raises FileNotFoundError or ValueError in one sentence.
     """
     folder = Path(folder)
-    meta = _read_meta(folder)
+    meta = read_meta(folder)
     for name, entry in meta["files"].items():
         path = folder / name
         if not path.is_file():
@@ -403,7 +449,8 @@ def open_prepared(folder: str | Path, *, tokenizer: BpeTokenizer | None = None) 
     return Prepared(folder, train, held, own, meta)
 
 
-def _read_meta(folder: Path) -> dict[str, Any]:
+def read_meta(folder: Path) -> dict[str, Any]:
+    """What a prepared folder's meta.json says, checked. Raises FileNotFoundError or ValueError in one sentence."""
     path = folder / META
     if not path.is_file():
         raise FileNotFoundError(f"no {META} in {folder}; make the folder with moc prepare --input TEXTS --out {folder}")
@@ -516,7 +563,7 @@ def encode_documents(texts: Iterable[str], tokenizer: BpeTokenizer) -> tuple[lis
 
 
 def windows(
-    ids: Integer[np.ndarray, "n"], seq_len: int, *, end: int, context: int | None = None
+    ids: Integer[np.ndarray, "n"], seq_len: int, *, end: int, context: int | None = None, max_tokens: int = 0
 ) -> Iterator[tuple[Int64[np.ndarray, "t"], Bool[np.ndarray, "t"]]]:
     """Windows of at most `seq_len` tokens over a stream, in which every token but the ends of text is scored exactly once.
 
@@ -524,6 +571,8 @@ def windows(
     text, which is put in front when it is missing, so its first word is scored too. Each window but the first repeats at least `context`
     tokens (half of seq_len when None) that are seen and not scored: no token is judged with less than that before it, if the stream has
     it. All windows are `seq_len` long, unless the stream itself is shorter. Raises ValueError when context leaves nothing to score.
+
+    max_tokens  when not 0: so many of the windows, evenly spread over the stream, as score about that many tokens
     """
     context = seq_len // 2 if context is None else context
     if not 1 <= context < seq_len:
@@ -531,9 +580,13 @@ def windows(
     if not len(ids):
         return
     row = ids if ids[0] == end else np.concatenate([np.array([end], ids.dtype), ids])
-    done = 1  # tokens that need no score any more; the first is only seen
-    while done < len(row):
-        start = max(0, min(done - context, len(row) - seq_len))
+    if len(row) < 2:
+        return
+    new = seq_len - context  # tokens that a window but the first scores
+    count = 1 + max(0, -(-(len(row) - seq_len) // new))
+    wanted = min(count, max(1, -(-(max_tokens - context) // new))) if max_tokens else count
+    for place in np.linspace(0, count - 1, wanted).round().astype(int).tolist():
+        start = max(0, min(place * new, len(row) - seq_len))
+        done = (place - 1) * new + seq_len if place else 1  # tokens that need no score here; of the stream the first is only seen
         piece = np.asarray(row[start : start + seq_len]).astype(np.int64)
         yield piece, (np.arange(start, start + len(piece)) >= done) & (piece != end)
-        done = start + len(piece)

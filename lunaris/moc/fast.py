@@ -8,13 +8,13 @@ A step is a chain of products of a matrix with one vector, so what it costs is r
 - keys and values of all positions have their place from the start, and no module is called on the way of a MoC with a meeting.
 
 The matrices are made once per model and shared by its steppers, until a weight changes. Numbers agree with `MoCForCausalLM.forward` to
-float32's rounding.
+float32's rounding. A model in which something stands in for a part (an adapter of PEFT, a quantised layer, a hook) is called as a whole.
 
 d d_model · h query heads · g key and value heads · c width of a head · s tokens read so far · e experts · k chosen · f hidden width
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 from weakref import WeakKeyDictionary
 
 import torch
@@ -23,40 +23,59 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from lunaris.core.isolation import eval_mode
-from lunaris.core.layers.attention import rms_norm, rope_table
-from lunaris.core.layers.experts import TINY, CollaborativeExpertsModule
-from lunaris.moc.model import CACHE, Bias, MoCDecoderLayer, MoCForCausalLM
+from lunaris.core.layers.attention import GroupedQueryAttention, RMSNorm, rms_norm, rope_table
+from lunaris.core.layers.experts import TINY, CollaborativeExpertsModule, Meeting, PeerAttention, StackedExperts, SwiGLU
+from lunaris.moc.model import CACHE, Bias, MoCDecoderLayer, MoCForCausalLM, MoCModel
 
 MAX_COPY = 1 << 29  # bytes of weights that are laid out anew; a larger model's are read as they lie
+KNOWN = {  # what is reckoned here without being called
+    MoCForCausalLM, MoCModel, MoCDecoderLayer, GroupedQueryAttention, RMSNorm, SwiGLU, CollaborativeExpertsModule, StackedExperts, Meeting,
+    PeerAttention, nn.Linear, nn.Embedding, nn.ModuleList,
+}  # fmt: skip
 
 
 class MoCStepper:
     """`model` reading one text, `max_len` tokens at most. Its weights must not change meanwhile; several steppers may share a model.
 
-    `expert_bias` is that of `MoCForCausalLM.forward`: above 0 favours an expert, -inf mutes it. Raises its ValueErrors.
+    `expert_bias` is that of `MoCForCausalLM.forward`: above 0 favours an expert, -inf mutes it. Raises its ValueErrors, and one for a model
+    that is wrapped as a whole (PeftModel).
     """
 
-    def __init__(self, model: MoCForCausalLM, *, expert_bias: Bias | None = None):
+    def __init__(self, model: nn.Module, *, expert_bias: Bias | None = None):
+        if not isinstance(model, MoCForCausalLM):
+            raise ValueError(
+                f"the model must be a MoCForCausalLM, got {type(model).__name__}; merge the adapter first: model = model.merge_and_unload()"
+            )
         self.max_len = model.model.settings.max_seq_len
         self._model, self._bias = model, expert_bias
         self._read = 0
+        self._tables, self._cache = None, None
         with torch.inference_mode():
-            self._tables = _Tables.of(model)
-            self._biases = model.model._biases(expert_bias, model.lm_head.weight.device)
-            self._memories = [layer.memory(self.max_len) for layer in self._tables.layers]
+            self._biases = model.model._biases(expert_bias, model.device)
+            if _is_as_built(model):
+                self._tables = _Tables.of(model)
+                self._memories = [layer.memory(self.max_len) for layer in self._tables.layers]
 
     @torch.inference_mode()
     def start(self, ids: Sequence[int]) -> Float[Tensor, "v"]:
         """Forget all, read `ids` in one pass, and return the logits after them. Raises ValueError for ids outside the vocabulary."""
         if not 1 <= len(ids) <= self.max_len:
             raise ValueError(f"a text of 1 to {self.max_len} tokens can be read, got {len(ids)}; cut the oldest")
-        with eval_mode(self._model):
-            rows = torch.tensor([list(ids)], device=self._tables.head.device)
-            output = self._model(rows, use_cache=True, logits_to_keep=1, expert_bias=self._bias)
-        for memory, kept in zip(self._memories, output[CACHE].layers, strict=True):
-            memory.all[:, : len(ids)] = torch.cat([kept.keys[0], kept.values[0]])
+        logits, cache = self._called(ids, None)
+        if self._tables is None:
+            self._cache = cache
+        else:
+            for memory, kept in zip(self._memories, cache.layers, strict=True):
+                memory.all[:, : len(ids)] = torch.cat([kept.keys[0], kept.values[0]])
         self._read = len(ids)
-        return output.logits[0, -1]
+        return logits
+
+    def _called(self, ids: Sequence[int], cache: Any) -> tuple[Float[Tensor, "v"], Any]:
+        """The logits after `ids`, by a call of the model, and its cache."""
+        with eval_mode(self._model):
+            rows = torch.tensor([list(ids)], device=self._model.device)
+            output = self._model(rows, cache=cache, use_cache=True, logits_to_keep=1, expert_bias=self._bias)
+        return output.logits[0, -1], output[CACHE]
 
     @torch.inference_mode()
     def step(self, token: int) -> Float[Tensor, "v"]:
@@ -64,12 +83,20 @@ class MoCStepper:
         place, tables = self._read, self._tables
         if place >= self.max_len:
             raise ValueError(f"a text of {self.max_len} tokens is all that can be read; start again with its newest tokens")
+        if tables is None:
+            self._read = place + 1
+            return self._called([token], self._cache)[0]
         x = tables.embedding[token]  # (d,)
         cos, sin = tables.cos[place], tables.sin[place]
         for layer, memory, bias in zip(tables.layers, self._memories, self._biases, strict=True):
             x = layer.step(x, cos, sin, place, memory, bias)
         self._read = place + 1
         return _product(tables.head, *_normed(x, tables.norm, tables.eps))
+
+
+def _is_as_built(model: MoCForCausalLM) -> bool:
+    """Whether its weights are all that there is to it: an adapter, a parametrisation or a hook has a say only when its module is called."""
+    return all(type(m) in KNOWN and not m._forward_hooks and not m._forward_pre_hooks for m in model.modules())
 
 
 # --- the weights, laid out for one vector -----------------------------------------------------------------------------------------------
@@ -104,7 +131,8 @@ class _Tables:
         weights = list(model.parameters())
         if any(w.is_inference() for w in weights):  # those keep no count of their changes
             return cls(model)
-        stamp = tuple((w.data_ptr(), w.dtype, w.device, w._version) for w in weights)
+        # Some numbers of each weight too: PEFT merges an adapter by `w.data += …`, of which no version tells.
+        stamp = tuple((w.data_ptr(), w.dtype, w.device, w._version, w.flatten()[:: max(1, w.numel() // 64)].tolist()) for w in weights)
         kept = _KEPT.get(model)
         if kept is None or kept[0] != stamp:
             kept = _KEPT[model] = stamp, cls(model)
@@ -214,7 +242,7 @@ class ExpertsStep:
             self.gate_up = _by_columns(torch.cat([gates.flatten(0, 1), ups.flatten(0, 1)]))  # all gates, then all ups
         self.halves = (2, e) if by_columns else (e, 2)
         self.downs = mlp.experts.down.unbind()
-        self.fold = _mirrored(mlp._fold_now().transpose(1, 2))  # (e, f, 2r)
+        self.fold = _mirrored(mlp._fold_now(mlp.experts).transpose(1, 2))  # (e, f, 2r)
 
         parts = [mlp.meeting] if mlp.peers is None else [mlp.meeting, mlp.peers]
         self.even = torch.full((2 * r,), (r**-0.5 / 2) ** 0.5, device=self.router.device)

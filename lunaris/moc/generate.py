@@ -5,8 +5,9 @@ generate_request(model, request)                    the text and what is to be s
 for piece in stream(model, request): …              the same text, as it is written
 """
 
+import codecs
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -32,7 +33,8 @@ class Written:
     """What an order gave.
 
     text            without the prompt and without the stop text; never half a character
-    ids             the tokens that were chosen, the end of text not among them
+    ids             the tokens of `text`, so neither the end of text nor a stop text's: those that were chosen, and where one is shown in
+                    part, that part's own
     prompt_tokens   how many tokens the prompt has, the end of text in front of it not counted
     cut_tokens      how many of the oldest tokens of prompt and text were not seen any more at the end, since the model's window is full
     finish          end (the model ended the text), stop (a stop text came) or length (max_new_tokens were written)
@@ -81,7 +83,8 @@ class Writing(Iterator[str]):
         self._request, self._window = request, stepper.max_len
         self._prompt_tokens, self._cut, self._ids, self._pieces = len(prompt), 0, [], []
         self._ended = False
-        self._text = TextStream(token_bytes(tokenizer), request.stop)
+        self._encoder, self._table = encoder, token_bytes(tokenizer)
+        self._text = TextStream(self._table, request.stop)
         sampling = Sampling(request.temperature, request.top_p, request.top_k, request.repetition_penalty, request.seed)
         self._tokens = tokens(
             stepper,
@@ -119,15 +122,29 @@ class Writing(Iterator[str]):
             f"the model looks back on {self._window:,} tokens, and the oldest {self._cut:,} of prompt and text are out of sight by now; "
             "give a shorter prompt or a smaller max_new_tokens to keep all in sight"
         )
+        text = "".join(self._pieces)
         return Written(
             prompt=self._request.prompt,
-            text="".join(self._pieces),
-            ids=tuple(self._ids),
+            text=text,
+            ids=_ids_of(text, self._ids, self._table, self._encoder),
             prompt_tokens=self._prompt_tokens,
             cut_tokens=self._cut,
             finish="stop" if stopped else "end" if self._ended and not full else "length",
             note=note if self._cut else "",
         )
+
+
+def _ids_of(text: str, ids: Sequence[int], table: Sequence[bytes], encoder: Encoder) -> tuple[int, ...]:
+    """The tokens of `text`, the beginning of what `ids` say: those that end within it at a whole character, and those of the rest."""
+    decoder, place, whole = codecs.getincrementaldecoder("utf-8")("replace"), 0, (0, 0)
+    for count, index in enumerate(ids, 1):
+        place += len(decoder.decode(table[index]))
+        if place > len(text):
+            break
+        if not decoder.getstate()[0]:
+            whole = count, place
+    count, place = whole
+    return (*ids[:count], *encoder(text[place:]))
 
 
 def _never_written(model: MoCForCausalLM, end: int) -> Float[Tensor, "v"]:

@@ -4,7 +4,7 @@ bits_per_byte      what the model needs for a byte of UTF-8: comparable between 
 loss, perplexity   nats per token and its exponential, of the main loss alone: comparable with the same tokenizer only
 xz_bits_per_byte   what `xz -9` needs for a byte of the same text, all of it as one file
 load               share of the choices per layer and expert; router_entropy per layer, nats, at most log e
-peer_entropy       H/log m of the peer attention, 0 … 1
+peer_entropy       H/log m of the peer attention, 0 … 1; left out where no expert has a peer
 
 The text is read as a stream, documents one after another with an end of text between, in windows that overlap: each token is judged with at
 least half a window before it, or all that there is. Ends of text are seen and not scored, and count no byte.
@@ -37,7 +37,8 @@ MAX_LOGITS = 1 << 24  # numbers of a call's logits: 64 MB
 
 @dataclass(frozen=True)
 class Score:
-    """Sums over a stream: what its tokens cost in nats, how many they are, their bytes, and the experts' figures (None for a dense model).
+    """Sums over a stream: what its tokens cost in nats, how many they are, their bytes, and the experts' figures (None for a dense model,
+    and peer_entropy for one without peers).
 
     load is (layers, e) and router_entropy (layers,), both on the CPU, means over all tokens that were read.
     """
@@ -72,6 +73,7 @@ def evaluate(
              prepared folders: validation); "validation", the tenth that no training on this data sees; "all"
     seq_len  tokens of a window; 0 = the model's max_seq_len
 
+    `measured_on` says it in words, with split "unseen" also how many were left out, and of how many the last tenth alone was measured.
     Raises what `load_source` and `open_prepared` raise, ValueError for a text without a token.
     """
     if split not in get_args(Split):
@@ -88,8 +90,9 @@ def evaluate(
     else:
         seen = getattr(model, "seen", None)
         if split == "unseen" and seen is not None:
-            texts, left_out = load_unseen(data, seen, n=max(1, n * 10), seed=seed)
+            texts, left_out, cut = load_unseen(data, seen, n=max(1, n * 10), seed=seed)
             measured = f"documents the model was not trained on; {left_out:,} others left out"
+            measured += f"; of {cut:,} the last tenth alone, since the training had the rest" if cut else ""
         else:
             texts = [document for side in sides for document in _documents(data, side, n, seed)]
         ids, documents = stream_of([document.text for document in texts], tokenizer), len(texts)
@@ -115,8 +118,9 @@ def evaluate(
             "load_max_of_fair": float(fair.max()),
             "router_entropy": score.router_entropy.tolist(),
             "router_entropy_max": math.log(score.load.shape[1]),
-            "peer_entropy": score.peer_entropy,
         }
+    if score.peer_entropy is not None:
+        report["peer_entropy"] = score.peer_entropy
     return report
 
 
@@ -129,16 +133,22 @@ def _documents(data: str | Path, split: str, n: int, seed: int) -> list[Document
 
 
 @torch.no_grad()
-def score_stream(model: MoCForCausalLM, ids: Integer[np.ndarray, "n"], *, seq_len: int = 0, max_tokens: int = 0) -> Score:
+def score_stream(
+    model: MoCForCausalLM, ids: Integer[np.ndarray, "n"], *, seq_len: int = 0, max_tokens: int = 0, spread: bool = False
+) -> Score:
     """What the stream `ids` costs, in evaluation mode; at most `max_tokens` of it, when not 0. The mode is put back.
+
+    spread  those are taken from everywhere in the stream instead of from its beginning, which may be one single text
 
     Raises ValueError when nothing in it can be scored.
     """
     tokenizer = tokenizer_of(model)
     end, seq_len = Encoder(tokenizer).end, seq_len or model.config.max_seq_len
-    ids = ids[:max_tokens] if max_tokens else ids
     lengths = np.array([len(entry) for entry in token_bytes(tokenizer)], np.int64)
-    pieces = windows(ids, seq_len, end=end)
+    if spread:
+        pieces = windows(ids, seq_len, end=end, max_tokens=max_tokens)
+    else:
+        pieces = windows(ids[:max_tokens] if max_tokens else ids, seq_len, end=end)
     rows = max(1, MAX_LOGITS // (seq_len * model.config.vocab_size))
     sums = _Sums()
     with eval_mode(model):
@@ -160,7 +170,7 @@ class _Sums:
         self.nats, self.tokens, self.n_bytes, self.read = 0.0, 0, 0, 0
         self.load: Tensor | float = 0.0
         self.router_entropy: Tensor | float = 0.0
-        self.peer_entropy = 0.0
+        self.peer_entropy: float | None = None
 
     def add(self, model: MoCForCausalLM, ids: Integer[Tensor, "b t"], scored: Bool[Tensor, "b t"]) -> None:
         output = model.model(input_ids=ids, use_cache=False, output_aux=True)
@@ -172,13 +182,15 @@ class _Sums:
             self.read += count
             self.load = self.load + output.aux.load.double().cpu() * count
             self.router_entropy = self.router_entropy + output.aux.router_entropy.double().cpu() * count
-            self.peer_entropy += float(output.aux.peer_entropy) * count
+            if output.aux.peer_entropy is not None:
+                self.peer_entropy = (self.peer_entropy or 0.0) + float(output.aux.peer_entropy) * count
 
     def score(self) -> Score:
         if not self.read:
             return Score(self.nats, self.tokens, self.n_bytes)
         load, entropy = self.load / self.read, self.router_entropy / self.read
-        return Score(self.nats, self.tokens, self.n_bytes, load, entropy, self.peer_entropy / self.read)
+        peers = None if self.peer_entropy is None else self.peer_entropy / self.read
+        return Score(self.nats, self.tokens, self.n_bytes, load, entropy, peers)
 
 
 def stream_of(texts: list[str], tokenizer: BpeTokenizer) -> Integer[np.ndarray, "n"]:

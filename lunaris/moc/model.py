@@ -115,6 +115,7 @@ class AuxiliaryLosses:
     total           aux_loss_weight · (balance + diversity_weight · diversity + z_loss_weight · z): add it to the main loss
     load            share of the choices per layer and expert (rows sum to 1); the collapse alarm looks at it
     router_entropy  of the router's probabilities per layer, nats, at most log e
+    peer_entropy    H/log m of the peer attention, in [0, 1], no gradient; None without peers. Evenly spread is not yet collaboration
     """
 
     balance: Float[Tensor, ""]
@@ -123,11 +124,7 @@ class AuxiliaryLosses:
     total: Float[Tensor, ""]
     load: Float[Tensor, "layers e"]
     router_entropy: Float[Tensor, "layers"]
-
-    @property
-    def peer_entropy(self) -> Float[Tensor, ""]:
-        """H/log m of the peer attention, in [0, 1]. Evenly spread attention is not yet collaboration."""
-        return 1 - self.diversity.detach()
+    peer_entropy: Float[Tensor, ""] | None
 
 
 @dataclass
@@ -366,7 +363,10 @@ class MoCModel(MoCPreTrainedModel):
         z = torch.stack([layer.z for layer in sums]).mean() / tokens
         total = config.aux_loss_weight * (balance + config.diversity_weight * diversity + config.z_loss_weight * z)
         entropy = torch.stack([layer.entropy for layer in sums]) / tokens
-        return AuxiliaryLosses(balance=balance, diversity=diversity, z=z, total=total, load=load, router_entropy=entropy)
+        peers = 1 - diversity.detach() if config.peers else None
+        return AuxiliaryLosses(
+            balance=balance, diversity=diversity, z=z, total=total, load=load, router_entropy=entropy, peer_entropy=peers
+        )
 
 
 def _counted(attention_mask: Any, t: int) -> Bool[Tensor, "b t"] | None:

@@ -30,9 +30,10 @@ from lunaris.core.isolation import generators_put_back
 from lunaris.core.parallel import on_main
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.core.training import Callback, Loss, Run, fit
+from lunaris.core.training_state import latest_state
 from lunaris.moc.checkpoint import check_fits, load, new_model, save
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import META, Batches, Prepared, mixture, open_prepared, prepare
+from lunaris.moc.data import META, Batches, Prepared, asked, mixture, open_prepared, prepare, read_meta, tokenizer_hash
 from lunaris.moc.metrics import Score, score_stream
 from lunaris.moc.model import MoCForCausalLM, parameter_counts, upcycle
 
@@ -59,7 +60,7 @@ class MoCTrainConfig(training.TrainConfig):
     echoes: float = option(
         0.0, "share of the texts that are a piece of one over and over: they teach to copy from what stands there already", ge=0, le=1
     )
-    eval_tokens: int = option(65_536, "validation tokens that each evaluation during the training reads; 0 = all", ge=0)
+    eval_tokens: int = option(65_536, "validation tokens, spread over all, that each evaluation of the training scores; 0 = all", ge=0)
     alarm_after: int = option(
         3, "evaluations in a row with an expert below a tenth of its fair share, until the alarm; 0 = never", ge=0, le=1000
     )
@@ -190,7 +191,7 @@ def make_loss(config: MoCTrainConfig) -> Callable[[MoCForCausalLM, dict[str, Ten
     loss/aux                 balance + diversity_weight · diversity + z_loss_weight · z    exp(loss/main) where a step is accumulated
     loss/balance, loss/diversity, loss/z
     router_entropy           nats, mean over layers; at most log e
-    peer_entropy             H/log m of the peer attention, 0 … 1
+    peer_entropy             H/log m of the peer attention, 0 … 1; not for a model without peers
     load_min, load_max       the least and the most used expert of any layer, in fair shares: 1 is fair
     tokens_per_s             predicted by all processes, since the last step; the step after an evaluation or a save waited for it
 
@@ -215,10 +216,11 @@ def make_loss(config: MoCTrainConfig) -> Callable[[MoCForCausalLM, dict[str, Ten
                 "loss/diversity": aux.diversity,
                 "loss/z": aux.z,
                 "router_entropy": aux.router_entropy.mean(),
-                "peer_entropy": aux.peer_entropy,
                 "load_min": fair.min(),
                 "load_max": fair.max(),
             }
+            if aux.peer_entropy is not None:
+                parts["peer_entropy"] = aux.peer_entropy
         parts["perplexity"] = main.detach().clamp(max=80).exp()
         parts["tokens_per_s"] = main.new_tensor(clock.rate(step, count))
         return Loss(total=total, weight=count, parts=parts)
@@ -252,9 +254,10 @@ LOAD = "eval/load/"  # + layer/expert: share of that layer's choices, in fair sh
 class CollapseAlarm(Callback):
     """Says once, in one sentence, when an expert has got less than a tenth of its fair share in `after` evaluations in a row.
 
-    Shares of a quarter to twice the fair one are what a healthy mixture ends with (moc-pt: 0.3 to 2, while its loss fell to the end); where
-    a few experts take everything, the others starve. It reads eval/load/LAYER/EXPERT (1 = fair) of the evaluations, and keeps its count
-    over a resume. `sentence` is what it said.
+    Where a few experts take everything, the others starve. What a healthy mixture shows depends on the text: moc-pt ended with 0.67 to 1.42
+    over all kinds of it, while in the last stage of its training, whose evaluations looked at one stretch of text alone, an expert had
+    0.04 and the loss fell to the end. So an evaluation must look at all kinds (`score_stream` with `spread`). It reads
+    eval/load/LAYER/EXPERT (1 = fair) of the evaluations, and keeps its count over a resume. `sentence` is what it said.
     """
 
     STARVED = 0.1
@@ -341,7 +344,7 @@ def train(
     seen = data.seen if base is None or base.seen is None else base.seen | data.seen
 
     def evaluate(model: MoCForCausalLM, step: int) -> dict[str, float]:
-        return figures(score_stream(model, data.validation, seq_len=seq_len, max_tokens=train_config.eval_tokens))
+        return figures(score_stream(model, data.validation, seq_len=seq_len, max_tokens=train_config.eval_tokens, spread=True))
 
     result = fit(
         model,
@@ -390,26 +393,52 @@ def go_on_from(base: MoCForCausalLM, config: MoCModelConfig, *, seed: int = 0) -
 def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, source: str | Path, own: BpeTokenizer | None) -> Prepared:
     """The prepared folder that `source` is, or the one made of it under `out`: the same texts and settings are made once.
 
-    `own` is the tokenizer of the model that the training goes on from. Of several processes the first prepares, the others wait.
+    Other ones are made anew, as long as no training state hangs on them; then they are refused. `own` is the tokenizer of the model that
+    the training goes on from. Of several processes the first prepares, the others wait.
     """
     if (Path(source) / META).is_file():
         return open_prepared(source, tokenizer=own)
     folder = out / ".data"  # hidden: training texts never travel with a checkpoint
+    wishes = {"vocab_size": min(config.vocab_size, 65_535), "tokenizer": own, "n_stories": train_config.stories}
+    begun = latest_state(out / "state") is not None
     with _one_at_a_time(out):
-        if not (folder / META).is_file():
-            size = min(config.vocab_size, 65_535)
-            prepare(source, folder, vocab_size=size, tokenizer=own, n_stories=train_config.stories, seed=train_config.seed)
-            return open_prepared(folder)
-    data = open_prepared(folder, tokenizer=own)
+        differs = ""
+        if (folder / META).is_file():
+            differs = _difference(read_meta(folder), source, train_config.seed, wishes, known=begun)
+        if begun and differs:
+            raise ValueError(f"{folder} was prepared {differs}, or another --out")
+        if differs or not (folder / META).is_file():
+            prepare(source, folder, **wishes, seed=train_config.seed)
+    return open_prepared(folder, tokenizer=own)
+
+
+def _difference(meta: Mapping[str, Any], source: str | Path, seed: int, wishes: Mapping[str, Any], *, known: bool) -> str:
+    """How a prepared folder was made otherwise than is asked for now, and what to give to have it again; empty if it was not.
+
+    known  what its meta.json does not tell (an older one), or what cannot be read any more, is taken to be the same
+    """
     parts = [(count, Path(name).name if Path(name).exists() else name) for count, name in mixture(source)]
-    before = [(part["times"], part["source"]) for part in data.meta["sources"]]
-    told = "+".join(f"{count}*{name}" if count > 1 else name for count, name in before)
-    if data.meta["seed"] != train_config.seed:
-        was, now = data.meta["seed"], train_config.seed
-        raise ValueError(f"{folder} was prepared with seed {was}, not {now}; give that --seed, or another --out")
+    before = [(part["times"], part["source"]) for part in meta["sources"]]
+    if meta["seed"] != seed:
+        return f"with seed {meta['seed']}, not {seed}; give that --seed"
     if parts != before:
-        raise ValueError(f"{folder} was prepared from {told!r}, not from {str(source)!r}; give that --source, or another --out")
-    return data
+        told = "+".join(f"{count}*{name}" if count > 1 else name for count, name in before)
+        return f"from {told!r}, not from {str(source)!r}; give that --source"
+    if "asked" not in meta:
+        return "" if known else "by an older version"
+    was, now = meta["asked"], asked(source, **wishes)
+    if was["stories"] != now["stories"]:
+        return f"from {was['stories']} stories, not {now['stories']}; give that --stories"
+    if was["vocab_size"] != now["vocab_size"]:
+        sizes = [f"a vocab_size of {size}" if size else "the tokenizer of another model" for size in (was["vocab_size"], now["vocab_size"])]
+        return f"with {sizes[0]}, not {sizes[1]}; give that"
+    own = wishes["tokenizer"]
+    if own is not None and meta["tokenizer"] != tokenizer_hash(own):
+        return "with the tokenizer of another model than init_from; give that --init-from"
+    for (_, name), old, new in zip(before, was["texts"], now["texts"], strict=True):
+        if old != new and not (known and new is None):
+            return f"from other texts of {name!r} than are there now; put those back"
+    return ""
 
 
 def _one_at_a_time(out: Path) -> contextlib.AbstractContextManager:
@@ -425,7 +454,8 @@ def figures(score: Score) -> dict[str, float]:
     told = {"loss": score.loss, "perplexity": score.perplexity, "bits_per_byte": score.bits_per_byte}
     if score.load is not None:
         fair = score.load * score.load.shape[1]
-        told |= {"router_entropy": float(score.router_entropy.mean()), "peer_entropy": score.peer_entropy}
+        told["router_entropy"] = float(score.router_entropy.mean())
+        told |= {} if score.peer_entropy is None else {"peer_entropy": score.peer_entropy}
         told |= {"load_min": float(fair.min()), "load_max": float(fair.max())}
         told |= {f"load/{layer}/{expert}": float(share) for layer, row in enumerate(fair) for expert, share in enumerate(row)}
     return told

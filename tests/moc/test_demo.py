@@ -305,6 +305,16 @@ def test_the_ministers_story_is_five_sentences_and_fits_any_number_of_chosen(k, 
     assert "of the n ministers the k" in re.sub(r"<[^>]+>", "", story.markup(None))
 
 
+def test_where_all_ministers_are_chosen_the_story_says_so():
+    """A soft mixture adds up all of its experts; of its 8 ministers the story let 2 be chosen, as its config's unused top_k says."""
+    markup = story.markup(MoCModelConfig(ffn="soft_all", n_experts=8, top_k=2))
+    plain = re.sub(r"<[^>]+>", "", markup)
+    assert "all 8 ministers are chosen" in plain and "todos os 8 ministros são escolhidos" in plain
+    assert "of the 8 ministers" not in plain and "são escolhidos os" not in plain
+    vote = markup.split("<svg")[3]
+    assert vote.count('class="chosen"') == vote.count('class="tick"') == 8 and 'class="minister"' not in vote
+
+
 def test_a_checkpoint_is_described_from_its_files(model):
     found = demo.moc_load()
     counts = moc.parameter_counts(model.config.model_config)
@@ -313,6 +323,19 @@ def test_a_checkpoint_is_described_from_its_files(model):
     markup = about.VIEW.markup(found)
     assert "2 of 8 chosen" in markup and "2 de 8 escolhidos" in markup and "All experts are heard" in markup
     assert "All experts are heard" not in about.VIEW.markup({**found, "meeting": False})
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"refine": True}, {"refine": True, "consensus": True, "rank": 5}, {"ffn": "soft_all"}, {"top_k": 1}]
+)
+def test_the_active_parameters_on_the_page_are_the_librarys(tmp_path, changes):
+    """What an expert heard in the meeting turns its own units (refine), so those weights rest with it. The page counted them as active:
+    123,584 for the tiny model, where parameter_counts, and so the card, says 119,488."""
+    config = MoCModelConfig.tiny().replace(**changes)
+    counts = moc.parameter_counts(config)
+    assert changes != {"refine": True} or counts.active == 119_488
+    (tmp_path / "config.json").write_text(json.dumps({"family": "moc"} | config.to_dict()))
+    assert about.details(tmp_path, counts.total)["active"] == counts.active
 
 
 def test_sizes_in_config_json_are_the_models(model):
@@ -342,3 +365,27 @@ def test_a_result_says_what_the_wish_costs_in_both_languages():
 def test_the_board_has_the_experts_of_the_model_in_use():
     assert what_if.board_value(moc.CHECKPOINT) == {"experts": 8, "layers": 4, "chosen": 2, "mute": "", "bias": ""}
     assert what_if.board_value("owner/not-here")["experts"] == 0
+
+
+def test_taking_the_last_wish_back_takes_the_result_back():
+    """Setting the last expert back to Normal fired nothing: the effect of a wish that was no more stayed on the page."""
+    others = (5, 0.0, 1.0, 0, "")
+    empty = ui.empty_state(common.TEXTS, "if_empty")
+    assert "moc-effects" in what_if.compare_live("Era uma vez", "0", "", *others, request_from())
+    assert what_if.compare_live("Era uma vez", "", " ", *others, request_from()) == empty
+    with pytest.raises(gr.Error, match="mute or expert_bias must name an expert"):  # whoever presses Compare is told what is missing
+        what_if.compare("Era uma vez", "", "", *others, request_from())
+    assert what_if.board_again("", request_from())[1:] == ("", "", empty)
+    page = demo.build_demo()
+    names = {block.elem_id: number for number, block in page.blocks.items() if getattr(block, "elem_id", None)}
+    fired = [f for f in page.fns.values() if (names["moc-if-live"], "click") in f.targets]
+    assert [f.fn.__name__ for f in fired] == ["compare"] and fired[0].fn is what_if.compare_live
+    assert [block.elem_id for block in fired[0].outputs] == ["moc-if-result"]
+    assert "!(board.mute + board.bias).trim()" in what_if.IF_TEXT
+
+
+def test_a_visitor_from_elsewhere_compares_with_no_folder(monkeypatch, tmp_path):
+    """The page's own handler did not pass on who asks, so that a visitor through a tunnel counted as somebody at this computer."""
+    monkeypatch.setattr(models, "shared", lambda: models.ModelCache(10**9))
+    with pytest.raises(gr.Error, match="this server loads no folders"):
+        what_if.compare("Era uma vez", "0", "", 5, 0.0, 1.0, 0, str(tmp_path), request_from(client="192.168.1.9"))

@@ -64,6 +64,15 @@ def test_all_figures_are_in_the_table_and_both_readings_have_their_pictures(tmp_
     assert [part.count('scope="row"') for part in body] == [3, 3]  # what is in both readings stands in both
 
 
+def test_it_says_on_what_the_variants_are_scored(tmp_path):
+    """The first validation tokens are those of few works, or of one, which nobody could know from the page."""
+    told = table()
+    told["setup"]["eval_tokens"] = 32_768
+    markup = compare.markup(written(tmp_path, told))
+    assert "the first 32\u202f768 tokens" in markup and "os primeiros 32\u202f768 tokens" in markup and "mostly one" in markup
+    assert "What is scored" not in compare.markup(written(tmp_path, table())) and "32\u202f768" in compare.markup()
+
+
 def test_pictures_are_sound_and_put_less_to_the_left_and_below(tmp_path):
     found = compare.read(written(tmp_path, table()))
     rows = found.rows_of("equal_active")

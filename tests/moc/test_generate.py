@@ -1,5 +1,6 @@
 """Writing with a MoC: the fast step against the model itself and transformers' generate, orders, streams, steering, files."""
 
+import copy
 import gc
 import json
 import math
@@ -12,11 +13,12 @@ import pytest
 import torch
 
 from lunaris.core.config import ConfigError
-from lunaris.core.decoding import Sampling, tokens
+from lunaris.core.decoding import Sampling, token_bytes, tokens
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc import fast
 from lunaris.moc.checkpoint import new_model, special_ids
 from lunaris.moc.config import MoCModelConfig
+from lunaris.moc.council import council
 from lunaris.moc.data import END, Encoder
 from lunaris.moc.fast import MoCStepper
 from lunaris.moc.generate import bias_table, generate, generate_request, save_result, stream
@@ -124,6 +126,34 @@ def test_steppers_share_their_tables_until_a_weight_changes():
     assert alive() is None
 
 
+@pytest.mark.parametrize("targets", [{"target_modules": ["q_proj"]}, {"target_parameters": ["experts.down"]}])
+def test_an_adapted_model_writes_with_its_adapter(model, targets):
+    """The fast step reads weights where they lie, and an adapter of PEFT lies beside them: a fine-tuned model wrote what it had written
+    before, without a word. Once merged, it wrote from tables of the old weights, since `weight.data += …` shows no new version."""
+    peft = pytest.importorskip("peft")
+    model, text = copy.deepcopy(model), [5, 6, 7, 8, 9]
+
+    def written() -> torch.Tensor:
+        stepper = MoCStepper(model)
+        return torch.stack([stepper.start(text[:2]), *map(stepper.step, text[2:])])
+
+    def called() -> torch.Tensor:
+        with torch.no_grad():
+            return model(torch.tensor([text]), use_cache=False).logits[0, 1:]
+
+    before = written()
+    torch.manual_seed(3)
+    wrapped = peft.get_peft_model(model, peft.LoraConfig(r=4, init_lora_weights=False, **{"target_modules": [], **targets}))
+    adapted = called()
+    assert float((adapted - before).abs().max()) > 0.1
+    torch.testing.assert_close(written(), adapted, rtol=1e-4, atol=1e-4 * float(adapted.abs().max()))
+    with pytest.raises(ValueError, match="got PeftModel; merge the adapter first: model = model.merge_and_unload"):
+        MoCStepper(wrapped)
+    wrapped.merge_and_unload()
+    torch.testing.assert_close(written(), adapted, rtol=1e-4, atol=1e-4 * float(adapted.abs().max()))
+    assert MoCStepper(model)._tables is not None
+
+
 def test_fast_steps_work_in_half_precision():
     model = strong(MoCForCausalLM(TINY)).bfloat16()
     text = torch.randint(0, TINY.vocab_size, (1, 12))
@@ -224,6 +254,33 @@ def test_stop_texts_end_the_writing_and_are_not_shown(model):
     stop = free[20:23]
     written = generate_request(model, MoCRequest(prompt="Era", max_new_tokens=60, seed=3, stop=(stop,)))
     assert written.text == free[: free.index(stop)] and written.finish == "stop"
+
+
+@pytest.mark.parametrize("stop", ["vez", " um g", "ato q", "uma vez um gato que via a lua"])
+def test_the_tokens_of_a_text_are_those_that_are_shown(model, tokenizer, monkeypatch, stop):
+    """The tokens of a stop text that was taken back stayed in `ids`: the council listed words that were not in the text, and counted them.
+    At any moment the tokens joined are the text, when a stop text cuts a token, and while half a character or half a stop text waits."""
+    encoder = Encoder(tokenizer)
+    monkeypatch.setattr(
+        sys.modules["lunaris.moc.generate"], "tokens", lambda *args, **order: iter(encoder("Era 🌙uma vez um gato que via a lua. Era"))
+    )
+    writing, seen = stream(model, MoCRequest(prompt="Uma", stop=(stop,))), []
+    for _ in writing:
+        seen.append(writing.result)
+    written = writing.result
+    assert written.text == "Era 🌙uma vez um gato que via a lua.".partition(stop)[0] and written.finish == "stop"
+    for found in (*seen, written):
+        assert b"".join(token_bytes(tokenizer)[index] for index in found.ids).decode() == found.text
+        minutes = council(model, "Uma", ids=found.ids)
+        assert "".join(token.text for token in minutes.tokens) == "Uma" + found.text
+
+
+def test_half_a_character_at_the_end_is_no_token_of_the_text(model, tokenizer, monkeypatch):
+    moon = Encoder(tokenizer)("a🌙")
+    assert len(moon) > 2
+    monkeypatch.setattr(sys.modules["lunaris.moc.generate"], "tokens", lambda *args, **order: iter(moon[:-1]))
+    written = generate_request(model, MoCRequest(max_new_tokens=len(moon) - 1))
+    assert written.text == "a" and list(written.ids) == moon[:1] and written.finish == "length"
 
 
 def test_a_text_longer_than_the_model_is_cut_and_the_result_says_so(model):

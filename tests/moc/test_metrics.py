@@ -1,6 +1,8 @@
 """What a MoC is worth on a text: against a plain loop without windows, against compressors, and on every kind of data."""
 
+import base64
 import gzip
+import hashlib
 import json
 import lzma
 import math
@@ -9,12 +11,14 @@ import numpy as np
 import pytest
 import torch
 
+from lunaris.core import hub
 from lunaris.core.text import Document
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import END, Encoder, Seen, load_source, load_unseen, open_prepared, prepare
+from lunaris.moc.data import END, Encoder, Seen, load_source, load_unseen, open_prepared, prepare, windows
 from lunaris.moc.metrics import evaluate, score_stream, stream_of, text_of, xz_bits_per_byte
+from lunaris.moc.train import figures
 
 torch.set_num_threads(1)
 TINY = MoCModelConfig.tiny()
@@ -99,6 +103,32 @@ def test_the_mode_is_put_back_and_dropout_is_off(model):
     dropping.load_state_dict(model.state_dict())
     ids = stream_of(TEXTS[:1], model.tokenizer)
     assert score_stream(dropping.train(), ids).nats == pytest.approx(score_stream(model, ids).nats, rel=1e-6) and dropping.training
+
+
+def test_a_spread_score_reads_everywhere(model):
+    """A text whose beginning costs much and whose rest costs little: the beginning alone would tell nothing of the rest."""
+    ids = np.tile(stream_of(TEXTS, model.tokenizer), 4)
+    pieces = list(windows(ids, 16, end=Encoder(model.tokenizer).end))
+    kept = [pieces[round(i * (len(pieces) - 1) / 4)] for i in range(5)]
+    with torch.no_grad():
+        nats = 0.0
+        for seen, scored in kept:
+            log_p = model(torch.from_numpy(seen)[None], use_cache=False).logits[0].double().log_softmax(-1)
+            nats -= sum(float(log_p[i - 1, seen[i]]) for i in np.flatnonzero(scored))
+    score = score_stream(model, ids, seq_len=16, max_tokens=48, spread=True)
+    assert score.nats == pytest.approx(nats, rel=1e-5) and score.tokens == sum(int(scored.sum()) for _, scored in kept)
+    assert score_stream(model, ids, seq_len=16, max_tokens=10**6, spread=True).nats == score_stream(model, ids, seq_len=16).nats
+
+
+@pytest.mark.parametrize("changes", [{"peer_attention": False}, {"top_k": 1}, {"ffn": "top_k"}, {"ffn": "soft_all"}])
+def test_without_peers_there_is_no_entropy_of_theirs(model, folder, changes):
+    """It was told as 1, the best there is, for models whose experts never look at each other."""
+    lone = new_model(TINY.replace(**changes), model.tokenizer).eval()
+    score = score_stream(lone, stream_of(TEXTS[:1], model.tokenizer))
+    assert score.peer_entropy is None and score.router_entropy is not None
+    assert "peer_entropy" not in figures(score) and "router_entropy" in figures(score)
+    if changes == {"top_k": 1}:
+        assert "peer_entropy" not in evaluate(lone, folder)
 
 
 def test_limited_score_reads_the_beginning_alone(model):
@@ -215,3 +245,50 @@ def test_a_single_text_is_measured_on_the_tenth_it_lost(model, tmp_path):
     whole = Seen.of([Document(book, "book.txt", "book.txt")])
     with pytest.raises(ValueError, match="the model was trained on all 1 documents of .*; give others, or split: all"):
         load_unseen(tmp_path / "book.txt", whole)
+    trained = new_model(TINY, model.tokenizer).eval()
+    trained.seen = seen
+    report = evaluate(trained, tmp_path / "book.txt")
+    assert report["bytes"] == len(held[0].text.encode()) and "; of 1 the last tenth alone" in report["measured_on"]
+
+
+def test_a_new_document_under_the_same_licence_is_measured_whole(model, tmp_path):
+    """It begins as one of the training does, and was taken for one that lost its last tenth: nine tenths of it were not measured, and
+    nothing said so."""
+    licence = "Este livro pode ser copiado e alterado, desde que esta nota fique. " * 5
+    books = ["".join(f"Linha {i} do livro {name}, que tem muitas linhas.\n" for i in range(90)) for name in ("azul", "verde")]
+    for name, book in zip("ab", books, strict=True):
+        (tmp_path / f"{name}.txt").write_text(licence + book, encoding="utf-8")
+    learned = load_source(tmp_path / "a.txt")  # cut: it is alone
+    trained = new_model(TINY, model.tokenizer).eval()
+    trained.seen = Seen.of(learned)
+    report = evaluate(trained, tmp_path / "b.txt")
+    assert report["bytes"] == len((licence + books[1]).encode()) and "last tenth" not in report["measured_on"]
+    both = load_unseen(f"{tmp_path}/*.txt", trained.seen)
+    assert (
+        both.left_out == 0
+        and both.cut == 1
+        and [len(d.text) for d in both.documents] == [len(licence + books[0]) - len(learned[0].text), len(licence + books[1])]
+    )
+
+
+def test_what_older_checkpoints_say_they_have_seen_means_the_same(tmp_path):
+    """seen.json of before, as the shipped moc-pt has it: first and last marks in one list, reckoned here by hand."""
+    book = "".join(f"Linha {i} de um livro.\n" for i in range(200))
+
+    def mark(place: bytes, text: str) -> bytes:
+        return hashlib.sha256(place + text.encode()).digest()[:5]
+
+    learned = book[: book.rfind("\n", 0, len(book) * 9 // 10 + 1) + 1].strip()
+    packed = base64.b64encode(mark(b"<", learned[:256]) + mark(b">", learned[-256:])).decode()
+    (tmp_path / "seen.json").write_text(json.dumps({"what": "…", "marks": packed}))
+    seen = Seen.read(tmp_path)
+    document = Document(book, "b", "b")
+    rest = seen.unseen(document).text
+    assert rest == book[len(learned) + 1 :] and seen.unseen(Document(learned, "b", "b")) is None
+    new = Document("Outro texto. " * 40, "c", "c")
+    assert seen.unseen(new) is new
+    joined = seen | Seen.of([new])  # a training that goes on from such a checkpoint
+    (tmp_path / "seen.json").write_text(joined.to_json())
+    again = Seen.read(tmp_path)
+    assert again.to_json() == joined.to_json() and again.unseen(new) is None and again.unseen(document).text == rest
+    assert hub.bundled()["moc-pt"].joinpath("seen.json").is_file() and Seen.read(hub.bundled()["moc-pt"]).unseen(new) is new

@@ -1,6 +1,11 @@
 """The language model: compared with transformers' Llama and Mixtral, with itself without a cache, and with the profiler."""
 
+import json
 import math
+import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -13,10 +18,12 @@ from transformers.models.mixtral.modeling_mixtral import load_balancing_loss_fun
 
 from lunaris.core import checkpoint
 from lunaris.core.config import ConfigError
+from lunaris.moc.checkpoint import load
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.model import CACHE, MoCConfig, MoCForCausalLM, ffn_macs, macs_per_token, parameter_counts, upcycle
 
 torch.set_num_threads(1)
+ROOT = Path(__file__).parents[2]
 V = 512
 KINDS = {
     "moc": {},
@@ -224,6 +231,21 @@ def test_saved_and_reloaded_model_gives_the_same_logits(kind, tmp_path):
     assert tied == lm.config.tie_embeddings
 
 
+def test_the_lines_on_the_card_open_the_shipped_checkpoint_in_transformers():
+    """Whoever imported lunaris.moc, as the notebook said, and asked transformers for the folder was told that it knows no such model: the
+    package is lazy, and registers nothing before its model is imported."""
+    folder = ROOT / "checkpoints/moc-pt"
+    blocks = re.findall(r"```python\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), flags=re.DOTALL)
+    (lines,) = (block for block in blocks if "AutoModelForCausalLM" in block)
+    ask = "import json, torch\nprint(json.dumps(model(torch.tensor([[2, 300, 301]])).logits[0, -1].tolist()))"
+    code = f"{lines.replace('OWNER/NAME', str(folder))}\n{ask}"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=240)
+    assert done.returncode == 0, done.stderr[-500:]
+    with torch.no_grad():
+        expected = load(folder)(torch.tensor([[2, 300, 301]])).logits[0, -1]
+    torch.testing.assert_close(torch.tensor(json.loads(done.stdout)), expected, rtol=0.01, atol=0.05)  # half precision against single
+
+
 def test_core_checkpoint_holds_a_model(tmp_path):
     """The project's own strict reader loads the same file, tied weights stored once."""
     lm, other, x = model(), model(seed=3), ids(1, 9)
@@ -247,6 +269,7 @@ def test_parts_of_the_loss_are_apart():
     torch.testing.assert_close(aux.load.sum(-1), torch.ones(2))
     assert aux.load.shape == (2, 4) and bool((aux.router_entropy <= math.log(4)).all()) and not aux.load.requires_grad
     torch.testing.assert_close(aux.peer_entropy, 1 - aux.diversity.detach())
+    assert model(top_k=1).train()(ids(1, 8)).aux.peer_entropy is None
     assert lm(x).aux is None and lm.train()(x).aux is not None and lm(x, output_aux=False).aux is None
     assert model(ffn="dense")(x, labels=x).aux is None
 
@@ -335,7 +358,7 @@ def test_bfloat16_stays_close():
 
 
 def test_lora_adapts_attention_and_leaves_the_router_alone():
-    """ "all-linear" reaches attention (and the experts by name); router and meeting are no nn.Linear, whose adapters would be ignored."""
+    """ "all-linear" reaches attention; router, meeting and experts are no nn.Linear (for the experts, see the next test)."""
     peft = pytest.importorskip("peft")
     lm, x = model(), ids(2, 10)
     before = logits(lm, x)
@@ -353,6 +376,53 @@ def test_lora_adapts_attention_and_leaves_the_router_alone():
         changed = adapted(x).logits
         assert not torch.allclose(changed, before, atol=1e-2)
         torch.testing.assert_close(adapted.merge_and_unload()(x).logits, changed, rtol=0, atol=1e-4)
+
+
+@pytest.mark.parametrize(("kind", "checkpointed"), [("moc", True), ("moc_more", False), ("no_meeting", False), ("soft_all", False)])
+def test_lora_adapts_the_experts_by_name(kind, checkpointed):
+    """PEFT wraps the module that holds the parameter and adapts it while that module is called. The layer took `down` from the wrapper
+    instead, so whoever adapted the experts met "'ParamWrapper' object has no attribute 'down'" in the first forward pass."""
+    peft = pytest.importorskip("peft")
+    lm, x, few = model(**KINDS[kind]), ids(2, 10), ids(1, 3)  # few tokens go another way, where folds are kept
+    names = set(lm.state_dict())
+    before, before_few = logits(lm, x), logits(lm, few)
+    config = peft.LoraConfig(r=4, target_modules=[], target_parameters=["experts.gate_up", "experts.down"], task_type="CAUSAL_LM")
+    adapted = peft.get_peft_model(lm, config)
+    torch.testing.assert_close([logits(adapted, x), logits(adapted, few)], [before, before_few])
+    if checkpointed:
+        adapted.gradient_checkpointing_enable()
+    out = adapted.train()(x, labels=x)
+    (out.loss + out.aux.total).backward()
+    learning = {name for name, p in adapted.named_parameters() if p.grad is not None}
+    assert len(learning) == 8 and all("lora" in name for name in learning)  # two matrices of two weights of two layers
+    with torch.no_grad():
+        for name, p in adapted.named_parameters():
+            if "lora_B" in name:
+                p.normal_(std=0.1)
+    adapted.eval()
+    changed, changed_few = logits(adapted, x), logits(adapted, few)
+    assert not torch.allclose(changed, before, atol=1e-2) and not torch.allclose(changed_few, before_few, atol=1e-2)
+    merged = adapted.merge_and_unload()
+    assert merged is lm and set(lm.state_dict()) == names
+    torch.testing.assert_close([logits(lm, x), logits(lm, few)], [changed, changed_few], rtol=0, atol=1e-4)
+
+
+def test_a_merged_adapter_is_in_the_kept_fold_too():
+    """PEFT merges by `weight.data += …`, which no version counter shows: a fold kept from before would speak for the old experts, though
+    nothing was called between wrapping and merging (an adapter that was loaded)."""
+    peft = pytest.importorskip("peft")
+    lm, few = model(), ids(1, 3)
+    before = logits(lm, few)  # keeps the folds
+    for seed in (1, 2):
+        torch.manual_seed(seed)
+        config = peft.LoraConfig(r=4, target_modules=[], target_parameters=["experts.down"], init_lora_weights=False)
+        lm = peft.get_peft_model(lm, config).merge_and_unload()
+        fresh = MoCForCausalLM(lm.config).eval()
+        fresh.load_state_dict(lm.state_dict())
+        after = logits(lm, few)
+        assert not torch.allclose(after, before, atol=1e-2)
+        torch.testing.assert_close(after, logits(fresh, few))
+        before = after
 
 
 # --- the council ------------------------------------------------------------------------------------------------------------------

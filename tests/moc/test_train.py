@@ -3,10 +3,12 @@
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 import torch.nn.functional as F
@@ -23,6 +25,7 @@ from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import END, Batches, load_source, prepare, tokenizer_hash
 from lunaris.moc.generate import generate
+from lunaris.moc.metrics import score_stream
 from lunaris.moc.train import CollapseAlarm, MoCTrainConfig, TrainConfig, command_line, figures, load_run, load_spec, make_loss, train
 
 torch.set_num_threads(1)
@@ -169,6 +172,7 @@ def test_total_is_the_weighted_sum_of_the_logged_parts_and_main_is_the_cross_ent
     assert float(loss.weight) == 4 * 11
     assert 0 <= parts["load_min"] <= 1 <= parts["load_max"] <= 2 and 0 < parts["router_entropy"] <= math.log(4)
     assert parts["peer_entropy"] == pytest.approx(1 - parts["loss/diversity"], rel=1e-5)
+    assert "peer_entropy" not in make_loss(QUICK)(fresh(tokenizer, peer_attention=False), batch, 1).parts  # there is none, and it said 1
 
 
 def test_a_dense_model_has_a_main_loss_alone(tokenizer):
@@ -364,6 +368,78 @@ def test_resuming_with_another_model_or_other_data_is_refused(trained, tmp_path)
     prepare("procedural", tmp_path / "ready", vocab_size=300, n_stories=40, seed=9)
     with pytest.raises(ValueError, match="cannot resume with other data than this run began with"):
         run_training(out, source=tmp_path / "ready", resume=True)
+
+
+def texts_in(folder, n=30):
+    folder.mkdir()
+    for i in range(n):
+        (folder / f"{i}.txt").write_text(f"Texto {i}. O mar estava calmo e a casa era branca. " * 8, encoding="utf-8")
+    return folder
+
+
+def test_a_training_that_failed_leaves_no_data_to_the_next_one(tmp_path):
+    """The texts were too few, and the sentence said to add some; then the old ones were taken again, whatever was added, and so were an
+    old --stories and an old vocab_size."""
+    texts, out, brief = tmp_path / "texts", tmp_path / "m", QUICK.replace(steps=1, eval_every=0, seq_len=60)
+    texts.mkdir()
+    (texts / "a.txt").write_text("Um gato via a lua.", encoding="utf-8")
+    with pytest.raises(ValueError, match="the data must have at least seq_len = 60 tokens, got .*; add texts or lower seq_len"):
+        run_training(out, train_config=brief, source=texts)
+    shutil.copytree(texts_in(tmp_path / "more"), texts, dirs_exist_ok=True)
+    run_training(out, train_config=brief, source=texts)
+    assert json.loads((out / ".data/meta.json").read_text())["sources"][0]["documents"]["train"] > 20
+
+    class Stop(Exception):
+        pass
+
+    class Fail(Callback):
+        def on_start(self, run):
+            raise Stop
+
+    def made(config=MODEL, **changes):
+        with pytest.raises(Stop):
+            run_training(tmp_path / "n", config, brief.replace(**changes), callbacks=(Fail(),))
+        meta = json.loads((tmp_path / "n/.data/meta.json").read_text())
+        return meta["sources"][0]["documents"]["train"], meta["vocab_size"]
+
+    assert made() == (40, 320) and made(stories=30) == (30, 320) and made(MODEL.replace(vocab_size=300), stories=30) == (30, 300)
+
+
+def test_a_run_goes_on_with_its_own_texts_alone(tmp_path):
+    """A saved state hangs on the data: a difference is refused and named. A meta.json of before knows of none, and goes on."""
+    texts, calls = texts_in(tmp_path / "texts"), iter(range(100))
+    run = QUICK.replace(eval_every=0)
+    out = run_training(tmp_path / "m", train_config=run, source=f"procedural+{texts}", should_stop=lambda: next(calls) >= 1)
+    go_on = {"source": f"procedural+{texts}", "resume": True, "should_stop": lambda: True}
+    stamp = (out / ".data/train.bin").stat().st_mtime_ns
+    with pytest.raises(ValueError, match="was prepared from 40 stories, not 50; give that --stories, or another --out"):
+        run_training(out, train_config=run.replace(stories=50), **go_on)
+    with pytest.raises(ValueError, match="was prepared with a vocab_size of 320, not a vocab_size of 310; give that, or another --out"):
+        run_training(out, MODEL.replace(vocab_size=310), run, **go_on)
+    old = (texts / "3.txt").read_text()
+    (texts / "3.txt").write_text(old.replace("calmo", "bravo"))
+    with pytest.raises(ValueError, match="was prepared from other texts of 'texts' than are there now; put those back, or another --out"):
+        run_training(out, train_config=run, **go_on)
+    (texts / "3.txt").write_text(old)
+    run_training(out, train_config=run, **go_on)
+    meta = json.loads((out / ".data/meta.json").read_text())
+    (out / ".data/meta.json").write_text(json.dumps({key: value for key, value in meta.items() if key != "asked"}))
+    run_training(out, train_config=run, **go_on)
+    assert (out / ".data/train.bin").stat().st_mtime_ns == stamp
+
+
+def test_the_evaluations_of_a_training_look_at_all_of_the_validation_text(tmp_path, monkeypatch):
+    """They read its first tokens alone, mostly of one work, and by that the collapse alarm judged the experts."""
+    asked, module = [], sys.modules["lunaris.moc.train"]
+    monkeypatch.setattr(
+        module, "score_stream", lambda model, ids, **order: asked.append((len(ids), order)) or score_stream(model, ids, **order)
+    )
+    out = run_training(tmp_path / "m", train_config=QUICK.replace(steps=1, eval_every=1))
+    n, order = asked[0]
+    assert n > 5 * 300 and order == {"seq_len": 32, "max_tokens": 300, "spread": True}
+    model, stream = load(out), np.fromfile(out / ".data/valid.bin", np.uint16)
+    assert rows_of(out)[-1]["eval/loss"] == pytest.approx(score_stream(model, stream, **order).loss, rel=1e-4)
+    assert rows_of(out)[-1]["eval/loss"] != pytest.approx(score_stream(model, stream, seq_len=32, max_tokens=300).loss, rel=1e-4)
 
 
 def test_a_prepared_folder_is_used_as_it_is(tmp_path):

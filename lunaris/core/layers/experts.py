@@ -18,8 +18,8 @@ A token's experts see that token only: what happens here cannot leak from a late
 
 import contextlib
 import math
-from collections.abc import Sequence
-from typing import Literal, NamedTuple
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, NamedTuple
 
 import torch
 import torch.distributed as dist
@@ -104,6 +104,11 @@ class StackedExperts(nn.Module):
     def reset_parameters(self, std: float = 0.02, out_std: float = 0.02) -> None:
         nn.init.normal_(self.gate_up, std=std)
         nn.init.normal_(self.down, std=out_std)
+
+    def forward(self, x: Float[Tensor, "n d"], work: Callable[["StackedExperts", Tensor], Any]) -> Any:
+        """`work(self, x)`. Whoever uses the experts does it in here: PEFT's `target_parameters` has an adapter in the weights of a module
+        while that module is called, and no longer."""
+        return work(self, x)
 
     def hidden(self, x: Float[Tensor, "n d"]) -> Tensor | tuple[Tensor, ...]:
         """Every expert's hidden activations for every token: e tensors (n, f), for few tokens as one (e, n, f)."""
@@ -357,10 +362,14 @@ class CollaborativeExpertsModule(nn.Module):
         mask  False for padding, which is computed as any token but not counted in the sums
         """
         b, t, d = x.shape
-        flat = x.reshape(-1, d)
-        fold = self._folded(len(flat)) if self.hears_all else None
-        at_once = len(flat) if x.is_cuda or torch.is_grad_enabled() else AT_ONCE
-        minutes = [self._sit(part, bias, fold, want_routing) for part in (flat.split(at_once) if len(flat) > at_once else [flat])]
+
+        def sittings(experts: StackedExperts, flat: Tensor) -> list[tuple[Tensor | None, ...]]:
+            fold = self._folded(experts, len(flat)) if self.hears_all else None
+            at_once = len(flat) if x.is_cuda or torch.is_grad_enabled() else AT_ONCE
+            parts = flat.split(at_once) if len(flat) > at_once else [flat]
+            return [self._sit(experts, part, bias, fold, want_routing) for part in parts]
+
+        minutes = self.experts(x.reshape(-1, d), sittings)
         out, before, scores, chosen, weights, attention, norms = (_joined(parts) for parts in zip(*minutes, strict=True))
 
         sums = self._sums(scores, chosen, attention, None if mask is None else mask.reshape(-1)) if want_sums else None
@@ -371,12 +380,17 @@ class CollaborativeExpertsModule(nn.Module):
         return out.view(b, t, d), sums, routing
 
     def _sit(
-        self, flat: Float[Tensor, "n d"], bias: Float[Tensor, "e"] | None, fold: Float[Tensor, "e r f"] | None, want_norms: bool
+        self,
+        experts: StackedExperts,
+        flat: Float[Tensor, "n d"],
+        bias: Float[Tensor, "e"] | None,
+        fold: Float[Tensor, "e r f"] | None,
+        want_norms: bool,
     ) -> tuple[Tensor | None, ...]:
         """The council's sitting over some tokens: its output, and what `Routing` has of it, the norms if wanted."""
         hidden, summaries = None, None
         if fold is not None:
-            hidden = self.experts.hidden(flat)
+            hidden = experts.hidden(flat)
             summaries = self._summaries(hidden, fold)  # (n, e, r)
         with _full_precision(flat):
             before = F.linear(flat.float(), self.router.float())  # (n, e)
@@ -387,8 +401,8 @@ class CollaborativeExpertsModule(nn.Module):
 
         dtype = flat.dtype
         if self.soft and not want_norms:
-            return self.experts.mixed(flat, weights), before, scores, chosen, weights, None, None
-        outputs = self.experts.outputs(flat, chosen, hidden, None if self.refine is None else (informed, self.refine))  # (n, k, d)
+            return experts.mixed(flat, weights), before, scores, chosen, weights, None, None
+        outputs = experts.outputs(flat, chosen, hidden, None if self.refine is None else (informed, self.refine))  # (n, k, d)
         learned, attention = self._confer(outputs, chosen, summaries, flat)
         out = torch.bmm(weights[:, None].to(dtype), outputs)[:, 0]
         if learned is not None:
@@ -423,19 +437,28 @@ class CollaborativeExpertsModule(nn.Module):
             summaries = summaries.detach() if part == 0 else summaries * part + summaries.detach() * (1 - part)
         return rms_norm(summaries.float(), TINY)
 
-    def _folded(self, n: int) -> Float[Tensor, "e r f"]:
-        """summary · down of every expert. Kept between calls that bring few tokens, for which it would cost more than all else."""
-        weights = (self.summary, self.experts.down)
-        if n > FEW_TOKENS or torch.is_grad_enabled() or any(w.is_inference() for w in weights):  # those keep no count of their changes
-            return self._fold_now()
+    def _folded(self, experts: StackedExperts, n: int) -> Float[Tensor, "e r f"]:
+        """summary · down of every expert. Kept between calls that bring few tokens, for which it would cost more than all else; but not
+        when something wraps the experts or stands in for a weight: that changes in silence."""
+        weights = (self.summary, experts.down)
+        own = self.experts is experts and all(isinstance(w, nn.Parameter) for w in weights)
+        if not own:
+            self._fold = None
+        if not own or n > FEW_TOKENS or torch.is_grad_enabled() or any(w.is_inference() for w in weights):  # those count no changes
+            return self._fold_now(experts)
         stamp = tuple((w.data_ptr(), w.dtype, w.device, w._version) for w in weights)
         kept = self._fold  # read once: another thread may put its own in between
         if kept is None or kept[0] != stamp:
-            kept = self._fold = stamp, self._fold_now()
+            kept = self._fold = stamp, self._fold_now(experts)
         return kept[1]
 
-    def _fold_now(self) -> Float[Tensor, "e r f"]:
-        return torch.stack([self.summary @ down for down in self.experts.down.unbind()])  # `summary @ down` would copy down first
+    def _fold_now(self, experts: StackedExperts) -> Float[Tensor, "e r f"]:
+        return torch.stack([self.summary @ down for down in experts.down.unbind()])  # `summary @ down` would copy down first
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if name == "experts":  # wrapped, or unwrapped again, and an adapter merged meanwhile without a trace in `_version`
+            self._fold = None
+        super().__setattr__(name, value)
 
     def _apply(self, fn, recurse: bool = True):
         self._fold = None

@@ -31,8 +31,9 @@ def details(folder: Path, parameters: int) -> dict[str, Any]:
     """What its config.json says of its council and its window."""
     config = common.settings_in(folder)
     idle = 0 if config.ffn in ("dense", "soft_all") else config.n_experts - config.top_k
+    expert = config.hidden * (3 * config.d_model + (config.summary_rank if config.refine else 0))  # as in parameter_counts
     return {
-        "active": parameters - config.n_layers * idle * 3 * config.d_model * config.hidden,
+        "active": parameters - config.n_layers * idle * expert,
         "layers": config.n_layers,
         "ffn": config.ffn,
         "experts": 0 if config.ffn == "dense" else config.n_experts,

@@ -59,6 +59,7 @@ class Setup(BaseConfig):
     batch_size: int = option(1, "texts of a step", ge=1)
     seq_len: int = option(2, "tokens of a text", ge=2)
     text: str = option("", "what they learned from")
+    eval_tokens: int = option(0, "of its validation text, the first ones, that were scored; 0 = not told", ge=0)
     seeds: tuple[int, ...] = option((), "of the trainings")
     command: str = option("", "that measures it all again")
 
@@ -95,7 +96,7 @@ def read(path: Path) -> Comparison:
         raise ConfigError(f"{path.name} must be JSON, got a file that is not: {error}; {AGAIN}") from None
     if not isinstance(table, dict) or not {"setup", "rows", "curves", "verdict"} <= table.keys():
         raise ConfigError(f"{path.name} must have setup, rows, curves and verdict, got {str(list(table))[:80]}; {AGAIN}")
-    setup = _known(Setup, table["setup"], "setup")
+    setup = _known(Setup, table["setup"], "setup", optional=("eval_tokens",))
     rows = tuple(_known(Row, row, f"rows[{i}]", optional=("steps",)) for i, row in enumerate(table["rows"]))
     if not rows or len({row.name for row in rows}) < len(rows):
         raise ConfigError(f"rows must be variants with different names, got {len(rows)}; {AGAIN}")
@@ -282,6 +283,7 @@ def _short(count: int) -> str:
 
 def setup_html(setup: Setup) -> str:
     said = TEXTS.html("setup", steps=setup.steps, batch=setup.batch_size, length=setup.seq_len, n=len(setup.seeds), text=setup.text)
+    said += " " + TEXTS.html("scored", n=_short(setup.eval_tokens)) if setup.eval_tokens else ""
     return f'<p class="lunaris-hint">{said}</p><pre tabindex="0"><code>{html.escape(setup.command)}</code></pre>'
 
 

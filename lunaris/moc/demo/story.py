@@ -1,5 +1,8 @@
 """The ministers' story: how a council of experts decides on a word, for a newcomer, in five sentences (MC-12)."""
 
+from collections.abc import Sequence
+from itertools import combinations
+
 import gradio as gr
 
 from lunaris.core import ui
@@ -15,21 +18,21 @@ MINISTERS = tuple(
 CHOSEN = (1, 4)
 
 
-def picture(step: str) -> str:
-    """One step of the council as a small drawing: eight ministers around a table, two of them chosen."""
+def picture(step: str, chosen: Sequence[int] = CHOSEN) -> str:
+    """One step of the council as a small drawing: eight ministers around a table, those at the places `chosen` chosen."""
     parts = []
     if step == "meeting":
         parts += [_line(a, b) for i, a in enumerate(MINISTERS) for b in MINISTERS[i + 1 :]]
     if step == "confer":
-        parts.append(_line(*(MINISTERS[i] for i in CHOSEN), width=3))
+        parts += [_line(MINISTERS[a], MINISTERS[b], width=3) for a, b in combinations(chosen, 2)]
     if step == "answer":
-        parts += [_line(MINISTERS[i], (50, 50), width=3) for i in CHOSEN] + ['<circle class="word" cx="50" cy="50" r="11"/>']
+        parts += [_line(MINISTERS[i], (50, 50), width=3) for i in chosen] + ['<circle class="word" cx="50" cy="50" r="11"/>']
     for i, (x, y) in enumerate(MINISTERS):
-        chosen = i in CHOSEN and step in ("vote", "confer", "answer")
-        parts.append(f'<circle class="{"chosen" if chosen else "minister"}" cx="{x:.0f}" cy="{y:.0f}" r="9"/>')
+        elected = i in chosen and step in ("vote", "confer", "answer")
+        parts.append(f'<circle class="{"chosen" if elected else "minister"}" cx="{x:.0f}" cy="{y:.0f}" r="9"/>')
         if step == "proposals":
             parts.append(f'<path class="paper" d="M{x - 4:.0f} {y - 2:.0f}h8M{x - 4:.0f} {y + 2:.0f}h5"/>')
-        if step == "vote" and chosen:
+        if step == "vote" and elected:
             parts.append(f'<path class="tick" d="M{x - 4:.0f} {y:.0f}l3 4l5 -7"/>')
     return f'<svg viewBox="0 0 100 100" aria-hidden="true">{"".join(parts)}</svg>'
 
@@ -41,7 +44,10 @@ def _line(a: tuple[float, float], b: tuple[float, float], width: float = 1) -> s
 def markup(settings: MoCModelConfig | None) -> str:
     """The five sentences, each with its drawing; the council's sizes are those of the model in use, where they are known."""
     sizes = {"k": settings.top_k, "n": settings.n_experts} if settings and settings.ffn != "dense" else {"k": "k", "n": "n"}
-    steps = "".join(f"<li>{picture(step)}<p>{TEXTS.html(f'story_{step}', **sizes)}</p></li>" for step in STEPS)
+    everyone = settings is not None and settings.ffn == "soft_all"
+    chosen = range(len(MINISTERS)) if everyone else CHOSEN
+    keys = {step: f"story_{step}_all" if everyone and step == "vote" else f"story_{step}" for step in STEPS}
+    steps = "".join(f"<li>{picture(step, chosen)}<p>{TEXTS.html(key, **sizes)}</p></li>" for step, key in keys.items())
     return f'<ol class="moc-story">{steps}</ol>'
 
 

@@ -139,6 +139,10 @@ TEXTS = ui.Texts(
             "Then comes the <b>vote</b>: of the {n} ministers the {k} with the highest scores are chosen, each with a weight to match.",
             "Depois vem a <b>votação</b>: dos {n} ministros são escolhidos os {k} com as maiores notas, cada um com seu peso.",
         ),
+        "story_vote_all": (
+            "Then comes the <b>vote</b>: all {n} ministers are chosen, each with a weight to match its score.",
+            "Depois vem a <b>votação</b>: todos os {n} ministros são escolhidos, cada um com o peso de sua nota.",
+        ),
         "story_confer": (
             "The chosen <b>confer</b>: each looks at its peers, as far as there are any, and mends its proposal by what it learns.",
             "Os escolhidos <b>conversam</b>: cada um olha seus pares, se houver, e emenda sua proposta com o que aprende.",
@@ -231,6 +235,10 @@ TEXTS = ui.Texts(
         "setup": (
             "{steps} steps of {batch} texts of {length} tokens, {n} seeds, on {text}. Work is multiply-accumulates. Measured with:",
             "{steps} passos de {batch} textos de {length} tokens, {n} sementes, em {text}. Trabalho: multiplicações com soma. Medido com:",
+        ),
+        "scored": (
+            "What is scored are the first {n} tokens of its validation text: few works, or mostly one.",
+            "São avaliados os primeiros {n} tokens de seu texto de validação: poucas obras, ou quase só uma.",
         ),
         "to_write": ("See a council at work", "Ver um conselho em ação"),
         # model

@@ -1,5 +1,6 @@
 """What if: experts are muted or favoured, and the page shows which tokens change and what it costs on a text; the endpoint moc_what_if."""
 
+import functools
 import html
 import json
 import math
@@ -63,8 +64,28 @@ def moc_what_if(
 
 
 @ui.friendly
-def compare(*values: Any) -> str:
-    return result_html(moc_what_if(*values))
+def compare(
+    text: str,
+    mute: str,
+    expert_bias: str,
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    seed: int,
+    model: str,
+    request: gr.Request,
+) -> str:
+    return result_html(moc_what_if(text, mute, expert_bias, max_new_tokens, temperature, top_p, seed, model, request))
+
+
+@functools.wraps(compare)
+def compare_live(text: str, mute: str, expert_bias: str, *others: Any) -> str:
+    """The same for the board, which may take the last wish back: then there is nothing to compare."""
+    return compare(text, mute, expert_bias, *others) if f"{mute}{expert_bias}".strip() else nothing()
+
+
+def nothing() -> str:
+    return ui.empty_state(TEXTS, "if_empty")
 
 
 def result_html(found: dict[str, Any]) -> str:
@@ -142,15 +163,15 @@ def board() -> gr.HTML:
 
 
 @ui.friendly
-def board_again(ref: str, request: gr.Request) -> tuple[dict[str, Any], str, str]:
-    """Another model: its experts, and no wish."""
-    return board_value(ref, request=request), "", ""
+def board_again(ref: str, request: gr.Request) -> tuple[dict[str, Any], str, str, str]:
+    """Another model: its experts, no wish, and so no result."""
+    return board_value(ref, request=request), "", "", nothing()
 
 
 WISHES = "(board) => [board.mute, board.bias]"
 TO_BOARD = """(board, mute, bias) => board && (board.mute !== mute || board.bias !== bias) ? { ...board, mute, bias } : board"""
 IF_TEXT = """(board) => { const text = document.querySelector("#moc-if-text textarea");
-  if (text?.value && (board.mute || board.bias).trim()) setTimeout(() => document.querySelector("#moc-if-live").click(), 150); }"""
+  if (text?.value || !(board.mute + board.bias).trim()) setTimeout(() => document.querySelector("#moc-if-live").click(), 150); }"""
 SHOW = "() => { window.lunaris?.show('#moc-if-result'); }"
 
 
@@ -181,18 +202,18 @@ def build(page: Page) -> None:
                 top_p = common.order_slider("top_p", step=0.01)
                 seed = ui.seed_field(elem_id="moc-if-seed")
         with gr.Column(scale=7, min_width=300):
-            result = ui.raw(ui.empty_state(TEXTS, "if_empty"), elem_id="moc-if-result")
+            result = ui.raw(nothing(), elem_id="moc-if-result")
 
     live = gr.Button(visible="hidden", elem_id="moc-if-live")  # pressed by the board
     hidden = {"preprocess": False, "show_progress": "hidden", "api_visibility": "private"}
     inputs = [text, mute, bias, length, temperature, top_p, seed, page.active]
     answer = gr.JSON(visible=False, label="effect")
     gr.Button(visible=False).click(moc_what_if, inputs, answer, api_name="moc_what_if", preprocess=False, show_progress="hidden", **HEAVY)
-    compared = {"fn": compare, "inputs": inputs, "outputs": result, "preprocess": False, "api_visibility": "private", **HEAVY}
-    go.click(**compared, trigger_mode="always_last").success(None, js=SHOW, api_visibility="private")
-    live.click(**compared, trigger_mode="always_last")  # of many wishes the last one counts; the page stays where it is
+    compared = {"inputs": inputs, "outputs": result, "preprocess": False, "api_visibility": "private", **HEAVY}
+    go.click(compare, **compared, trigger_mode="always_last").success(None, js=SHOW, api_visibility="private")
+    live.click(compare_live, **compared, trigger_mode="always_last")  # of many wishes the last one counts; the page stays where it is
     changed = chooser.input(None, chooser, [mute, bias], js=WISHES, api_visibility="private", show_progress="hidden")
     changed.then(None, chooser, None, js=IF_TEXT, api_visibility="private")
     gr.on([mute.input, bias.input], None, [chooser, mute, bias], chooser, js=TO_BOARD, api_visibility="private", show_progress="hidden")
-    page.active.change(board_again, page.active, [chooser, mute, bias], **hidden)
+    page.active.change(board_again, page.active, [chooser, mute, bias, result], **hidden)
     page.ask_what_if.click(lambda text: (text, gr.Tabs(selected="what_if")), page.text, [text, page.tabs], **hidden)
