@@ -221,6 +221,7 @@ def side_study(
             "grad norm, median": statistics.median(run["grad_norm"]["median"] for run in found),
             "grad norm, largest": max(run["grad_norm"]["max"] for run in found),
             **{key: _mean(run.get(key) for run in kept) for key in FIGURES},
+            **({} if line.model.peers else {"peer_entropy": None}),  # older runs say 1 where there are no peers
             "curves": [run["curve"] for run in found], "logs": [run["log"] for run in found],
         })  # fmt: skip
     return lines
