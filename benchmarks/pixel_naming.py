@@ -5,14 +5,16 @@
 The folder keeps the sheets as `pixel_quality.py --sheet` drew them and answers.json: what was asked, what the judge named (a first and a
 second guess, on the procedural sheet also the colour), and the verdict. first, second: that guess means the thing asked for; part: it
 names one of the things in a caption of several ("arrow" for "telephone with arrow"); wrong: anything else. The judge saw the sheets alone.
-The page "known, of the data" has the data's own sprites of the captions of the page known, which are not ours to publish: what a judge can
-name of them is the most that can be asked of a model.
+A page may have several judges ("procedural, judge 2"), whose answers count alike; of a judge of an earlier sheet only the sprites that are
+still the same. The page "known, of the data" has the data's own sprites of the captions of the page known, which are not ours to publish:
+what a judge can name of them is the most that can be asked of a model.
 
 The classifiers of pixel_prompts.py look at the procedural sheet too: how often they and the judge agree on whether the kind is right says
 what their shares are worth.
 """
 
 import argparse
+import itertools
 import json
 import sys
 from collections import Counter
@@ -20,7 +22,6 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
-import numpy as np
 import pixel_prompts
 import results
 import torch
@@ -29,23 +30,28 @@ from pixel_quality import cells
 
 from lunaris.core.images import RgbaBatch
 
+SPRITES = 64  # on a sheet
 VERDICTS = ("first", "second", "part", "wrong")
 GOALS = {"procedural": (0.9, 0.95), "real": (0.5, 0.6), "known": (0.5, 0.6)}
 
 
 def count(answers: dict[str, dict[str, dict]]) -> list[dict]:
-    """A claim per sheet and way to count. Raises ValueError for a verdict that is none of VERDICTS."""
-    claims = []
+    """A claim per sheet and way to count, over all its judges. Raises ValueError for a verdict that is none of VERDICTS."""
+    claims, given = [], {}
     for page, rows in answers.items():
-        verdicts = Counter(row["verdict"] for row in rows.values())
+        given.setdefault(page.partition(", judge ")[0], []).append([row["verdict"] for row in rows.values()])
+    for page, judges in given.items():
+        verdicts = Counter(itertools.chain(*judges))
         if unknown := verdicts.keys() - set(VERDICTS):
             raise ValueError(f"a verdict must be one of {', '.join(VERDICTS)}, got {min(unknown)!r} on the sheet {page!r}")
-        n, goals = len(rows), GOALS.get(page)
+        n, goals = verdicts.total(), GOALS.get(page)
         ways = {"first guess": {"first"}, "one of two guesses": {"first", "second"}, "in part": {"first", "second", "part"}}
         for way, counted in ways.items():
             goal = {"at_least": goals[0], "aim": goals[1]} if goals and way == "one of two guesses" else {"aim": None}
             share = round(sum(verdicts[name] for name in counted) / n, 4)
-            claims.append({"name": f"{page}: named, {way}", "value": share, "unit": "", "spread": None, "n": n, "baseline": "", **goal})
+            each = [sum(name in counted for name in told) / len(told) for told in judges]
+            apart = "each judge " + ", ".join(f"{own:.3f}" for own in each) if len(each) > 1 else ""
+            claims.append({"name": f"{page}: named, {way}", "value": share, "unit": "", "spread": None, "n": n, "baseline": apart, **goal})
     return claims
 
 
@@ -55,21 +61,23 @@ def asked_kinds() -> dict[str, int]:
     return {pixel_prompts.plain_prompt(*pair, language): pair[0] for pair in pairs for language in ("en", "pt")}
 
 
-def agreement(images: RgbaBatch, rows: dict[str, dict], classify, name: str) -> dict:
-    """The claim how often a classifier and the judge agree on whether a procedural sprite shows the kind asked for."""
+def agreement(images: RgbaBatch, judges: list[dict[str, dict]], classify, name: str) -> dict:
+    """The claim how often a classifier and the judges agree on whether a procedural sprite shows the kind asked for."""
     kinds = asked_kinds()
-    right = classify(images)[:, 0] == np.array([kinds[row["asked"]] for row in rows.values()])
-    named = np.array([row["verdict"] in ("first", "second") for row in rows.values()])
-    apart = f"said wrong where the judge named it {int((named & ~right).sum())}, right where not {int((right & ~named).sum())}"
-    value = round(float((right == named).mean()), 4)
+    shown = classify(images)[:, 0]
+    pairs = Counter(
+        (bool(shown[int(number) - 1] == kinds[row["asked"]]), row["verdict"] in ("first", "second"))
+        for rows in judges
+        for number, row in rows.items()
+    )
     return {
         "name": f"procedural: judge and {name} agree",
-        "value": value,
+        "value": round((pairs[True, True] + pairs[False, False]) / pairs.total(), 4),
         "unit": "",
         "spread": None,
-        "n": len(rows),
+        "n": pairs.total(),
         "aim": None,
-        "baseline": apart,
+        "baseline": f"said wrong where the judge named it {pairs[False, True]}, right where not {pairs[True, False]}",
     }
 
 
@@ -83,15 +91,16 @@ def main() -> None:
     claims = count(answers)
     torch.set_num_threads(1)
     with Image.open(folder / "procedural-quality.png") as page:
-        images = cells(page, side, len(answers["procedural"]))
+        images = cells(page, side, SPRITES)
+    judges = [rows for page, rows in answers.items() if page.startswith("procedural")]
     for name, make in (("the classifier", pixel_prompts.Classifier), ("the nearest template", pixel_prompts.Templates)):
-        claims.append(agreement(images, answers["procedural"], make(side), name))
+        claims.append(agreement(images, judges, make(side), name))
     if args.json:
         print(json.dumps({"claims": claims}))
         return
     more = (
-        f"Sheets and every answer: `benchmarks/{args.folder}/`. The judge was a vision-language model that saw the sheets alone, not a "
-        "person; one judge, one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, "
+        f"Sheets and every answer: `benchmarks/{args.folder}/`. Each judge was a vision-language model that saw one sheet alone, not a "
+        "person; one seed. The verdicts are ours, each beside its answer. The captions of the sheet real are held-out ones, "
         "each word of which training had, in other company; those of the sheet known are training captions, drawn at random. The data's "
         "own sprites of these captions were named by the same model, by itself."
     )

@@ -39,7 +39,7 @@ class App:
         """What the endpoint answers over Gradio's REST; `Refused` with its sentence when it is an error."""
         return self.result(name, self.post(f"/gradio_api/call/{name}", {"data": values}, language=language))
 
-    def call_named(self, name: str, **values) -> list:
+    def call_named(self, name: str, /, **values) -> list:
         """The same with arguments by name, defaults for the rest."""
         return self.result(f"v2/{name}", self.post(f"/gradio_api/call/v2/{name}", values))
 
@@ -67,6 +67,19 @@ class App:
             return httpx.get(f"{self.url}/healthz", timeout=5).status_code == 200
         except httpx.HTTPError:
             return False
+
+
+async def mcp_call(app: App, tool: str, arguments: dict, headers: dict | None = None):
+    """The tools that the app offers over MCP, and what one of them answers."""
+    from mcp import ClientSession
+    from mcp.client.streamable_http import streamablehttp_client
+
+    async with (
+        streamablehttp_client(f"{app.url}/gradio_api/mcp/", headers=headers) as (read, write, _),
+        ClientSession(read, write) as session,
+    ):
+        await session.initialize()
+        return (await session.list_tools()).tools, await session.call_tool(tool, arguments)
 
 
 def free_port() -> int:

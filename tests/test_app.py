@@ -21,7 +21,7 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from app_server import ROOT, App, Refused, free_port, running_app
+from app_server import ROOT, App, Refused, free_port, mcp_call, running_app
 from PIL import Image
 
 import lunaris
@@ -134,18 +134,6 @@ def test_sixteen_sprites_take_under_a_second_on_a_warm_model(app):
 def test_rest_by_name_fills_in_the_defaults(app, model):
     answer = app.call_named("pixel_generate", prompt="uma chave azul", seed=4)
     np.testing.assert_array_equal(sprites_of(app, answer), pixel.generate(model, "uma chave azul", seed=4))
-
-
-async def mcp_call(app: App, tool: str, arguments: dict, headers: dict | None = None):
-    from mcp import ClientSession
-    from mcp.client.streamable_http import streamablehttp_client
-
-    async with (
-        streamablehttp_client(f"{app.url}/gradio_api/mcp/", headers=headers) as (read, write, _),
-        ClientSession(read, write) as session,
-    ):
-        await session.initialize()
-        return (await session.list_tools()).tools, await session.call_tool(tool, arguments)
 
 
 def test_an_mcp_tool_gives_the_bytes_of_the_library_and_a_picture_to_look_at(app, model):

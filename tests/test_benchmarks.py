@@ -416,20 +416,27 @@ def test_answers_are_counted_by_verdict_and_an_unknown_one_is_refused():
     assert [claim["value"] for claim in claims.values()] == [0.25, 0.375, 0.5] and claims["real: named, one of two guesses"][
         "at_least"
     ] == 0.5
+    judged = pixel_naming.count({"known": rows, "known, judge 2": {"5": {"verdict": "first"}}, "known, of the data": rows})
+    assert [(claim["value"], claim["n"]) for claim in judged[:3]] == [(round(3 / 9, 4), 9), (round(4 / 9, 4), 9), (round(5 / 9, 4), 9)]
+    assert judged[1]["baseline"] == "each judge 0.375, 1.000" and judged[4]["value"] == 0.375
     with pytest.raises(ValueError, match="first, second, part, wrong, got 'perhaps' on the sheet 'real'"):
         pixel_naming.count({"real": {"1": {"verdict": "perhaps"}}})
 
 
 def test_a_classifier_is_measured_by_the_judge():
-    """Of four sprites the judge named two; a classifier that calls the second wrong and the third right agrees on two."""
+    """Of four sprites the judge named two; a classifier that calls the second wrong and the third right agrees on two. Another judge, of
+    the first and the last alone, is with it both times."""
     kinds = pixel_naming.asked_kinds()
     assert len(set(kinds.values())) == len(sprites.KINDS) and kinds["red potion"] == kinds["poção azul"]
     asked, verdicts = ["red potion", "blue cat", "peixe azul", "green key"], ["first", "second", "part", "wrong"]
-    rows = {str(i): {"asked": caption, "verdict": verdict} for i, (caption, verdict) in enumerate(zip(asked, verdicts, strict=True))}
+    rows = {str(i): {"asked": caption, "verdict": verdict} for i, (caption, verdict) in enumerate(zip(asked, verdicts, strict=True), 1)}
     said = np.array([[kinds["red potion"], 0], [0, 0], [kinds["peixe azul"], 0], [0, 0]])
     assert kinds["blue cat"] and kinds["green key"]  # not the kind 0 that was said
-    claim = pixel_naming.agreement(np.zeros((4, 16, 16, 4), np.uint8), rows, lambda images: said, "x")
+    sheet = np.zeros((4, 16, 16, 4), np.uint8)
+    claim = pixel_naming.agreement(sheet, [rows], lambda images: said, "x")
     assert claim["value"] == 0.5 and "named it 1, right where not 1" in claim["baseline"]
+    both = pixel_naming.agreement(sheet, [rows, {key: rows[key] for key in ("1", "4")}], lambda images: said, "x")
+    assert both["value"] == round(4 / 6, 4) and both["n"] == 6
 
 
 @pytest.mark.parametrize("folder", sorted((ROOT / "benchmarks").glob("naming-*")), ids=lambda folder: folder.name)
@@ -438,10 +445,14 @@ def test_every_kept_sheet_has_its_answers(folder):
     answers = json.loads((folder / "answers.json").read_text(encoding="utf-8"))
     assert {path.name for path in folder.iterdir()} == {
         "answers.json",
-        *(f"{page}-quality.png" for page in answers if not page.endswith("of the data")),
+        *(f"{page}-quality.png" for page in answers if not page.endswith("of the data") and ", judge " not in page),
     }
-    for rows in answers.values():
-        assert list(rows) == [str(i) for i in range(1, 65)]
+    numbers = [str(i) for i in range(1, pixel_naming.SPRITES + 1)]
+    for page, rows in answers.items():
+        more = f"{page.partition(', judge ')[0]}, judge 2" in answers  # then a judge may have seen an earlier sheet, of which some are left
+        assert (list(rows) == numbers) if not more else [n for n in numbers if n in rows] == list(rows)
+        asked = answers[f"{page.partition(', judge ')[0]}, judge 2" if more else page]
+        assert all(row["asked"] == asked[n]["asked"] for n, row in rows.items())
         assert all(row["asked"] and row["verdict"] in pixel_naming.VERDICTS for row in rows.values())
         assert all(row["named"] or row["verdict"] == "wrong" for row in rows.values())
 

@@ -3,24 +3,23 @@
 LUNARIS_SCREENSHOTS=FOLDER keeps the screenshots.
 """
 
-import contextlib
 import io
+import os
 import re
 import zipfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 from app_server import App, running_app
-from browser import PHONE, PROBES, SMALL, WIDE, is_here, needs_chromium
+from browser import PHONE, PROBES, SMALL, WIDE, content, download, needs_chromium, new_result, open_tab, tab, visits
 from PIL import Image, ImageSequence
 from playwright.sync_api import Locator, Page, expect
-from playwright.sync_api import TimeoutError as PlaywrightTimeout
 
 from lunaris import pixel
 from lunaris.core import images
+from lunaris.pixel.sprites import make as made
 
 pytestmark = needs_chromium
 
@@ -33,41 +32,9 @@ def app(tmp_path_factory) -> Iterator[App]:
 
 @pytest.fixture
 def visit(app, browser):
-    """visit(size, locale, scheme) is a page of the hub; at the end nothing may have failed in it and nothing left this machine."""
-    pages, trouble = [], []
-
-    def open_page(size=WIDE, locale="en-US", scheme="light", path="/") -> Page:
-        context = browser.new_context(
-            viewport={"width": size[0], "height": size[1]}, locale=locale, color_scheme=scheme, accept_downloads=True
-        )
-        page = context.new_page()
-        page.set_default_timeout(30_000)
-        page.on("console", lambda message: trouble.append(f"console: {message.text}") if message.type == "error" else None)
-        page.on("pageerror", lambda error: trouble.append(f"page: {error}"))
-        page.on("request", lambda request: None if is_here(request.url, app.url) else trouble.append(f"left this machine: {request.url}"))
-        page.goto(app.url + path)
-        page.locator("#pixel-go").wait_for(timeout=60_000)
-        page.wait_for_function("window.lunaris && document.querySelector('[data-language][aria-pressed=true]')")
-        pages.append(page)
-        return page
-
-    def reload(page: Page) -> None:
-        """Reload. The page that is left may say of its own streams that they were cut: by us, so that is no trouble.
-
-        On a slow machine the theme test reloaded while an answer was on its way, and failed for "BodyStreamBuffer was aborted", or for
-        "signal is aborted", since Gradio closes its client when a page is left.
-        """
-        before = len(trouble)
-        page.reload()
-        page.locator("#pixel-go").wait_for()
-        cut = ("BodyStreamBuffer was aborted", "signal is aborted", "Connection errored out")
-        trouble[before:] = [line for line in trouble[before:] if not any(words in line for words in cut)]
-
-    open_page.reload = reload
-    yield open_page
-    for page in pages:
-        page.context.close()
-    assert not trouble
+    """visit(size, locale, scheme, path) is a page of the hub, as `visits` says."""
+    with visits(app, browser) as open_page:
+        yield open_page
 
 
 def prompt(page: Page) -> Locator:
@@ -78,42 +45,14 @@ def sprites(page: Page) -> Locator:
     return page.locator("#pixel-grid img")
 
 
-RESULT = "(boxes) => boxes.map((box) => document.querySelector(box)?.outerHTML ?? '').join()"
-
-
-@contextmanager
-def new_result(page: Page, *boxes: str) -> Iterator[None]:
-    """What happens inside brings a new result; waits until it is there."""
-    boxes = boxes or ("#pixel-report", "#pixel-grid img")
-    before = page.evaluate(RESULT, boxes)
-    yield
-    page.wait_for_function(f"([boxes, before]) => ({RESULT})(boxes) !== before", arg=[boxes, before])
+DRAWN = ("#pixel-report", "#pixel-grid img")  # what another run of Create changes
 
 
 def generate(page: Page, text: str) -> None:
     prompt(page).fill(text)
-    with new_result(page):
+    with new_result(page, *DRAWN):
         page.locator("#pixel-go").click()
     expect(sprites(page).first).to_be_visible()
-
-
-def content(page: Page, picture: Locator) -> bytes:
-    """The bytes behind an <img>."""
-    return page.request.get(picture.get_attribute("src")).body()
-
-
-def tab(page: Page, name: str) -> Locator:
-    return page.get_by_role("tab", name=name, exact=True).locator("visible=true")
-
-
-def open_tab(page: Page, name: str) -> None:
-    """Go to a tab; on a phone those that do not fit are behind one button."""
-    page.wait_for_timeout(300)
-    if not tab(page, name).count():
-        page.locator("#pixel-tabs .overflow-menu > button").first.click()
-        page.locator("#pixel-tabs .overflow-dropdown button").get_by_text(name, exact=True).click()
-    else:
-        tab(page, name).click()
 
 
 def seed_shown(page: Page) -> int:
@@ -148,7 +87,7 @@ def test_another_prompt_with_the_same_seed_changes_the_pictures_and_the_first_br
 
 def generate_with_enter(page: Page) -> None:
     prompt(page).fill("a green slime")
-    with new_result(page):
+    with new_result(page, *DRAWN):
         prompt(page).press("Enter")
 
 
@@ -164,10 +103,10 @@ def test_enter_generates_and_every_run_has_a_new_seed(visit):
 
 def test_an_example_fills_the_prompt_and_generates(visit):
     page = visit()
-    with new_result(page):
+    with new_result(page, *DRAWN):
         page.get_by_role("button", name="a blue sword").click()
     assert prompt(page).input_value() == "a blue sword"
-    with new_result(page):
+    with new_result(page, *DRAWN):
         page.get_by_role("button", name="anything").click()
     assert prompt(page).input_value() == ""
 
@@ -207,16 +146,6 @@ def test_downloads_are_the_sprite_its_enlargement_the_sheet_and_everything(visit
     np.testing.assert_array_equal(sheet[:16, 32:48], small)
     with zipfile.ZipFile(io.BytesIO(download(page, "All (ZIP)"))) as bundle:
         assert len(bundle.namelist()) == 16 + 16 + 3  # at x1, at x8; sheet, atlas, GIF
-
-
-def download(page: Page, name: str) -> bytes:
-    """The file behind a download button, which gets it a moment after the result is shown."""
-    button = page.get_by_role("button", name=name, exact=True).locator("visible=true")
-    for _ in range(20):
-        with contextlib.suppress(PlaywrightTimeout), page.expect_download(timeout=1500) as waiting:
-            button.click()
-            return Path(waiting.value.path()).read_bytes()
-    raise AssertionError(f"{name} downloads nothing")
 
 
 def captions(page: Page) -> list[str]:
@@ -286,7 +215,7 @@ def test_the_history_outlives_a_reload_and_brings_a_run_back(visit):
     unfold(page, "#pixel-history")
     expect(runs).to_have_count(2, timeout=30_000)
     expect(runs.first).to_contain_text("a red potion")
-    with new_result(page):
+    with new_result(page, *DRAWN):
         runs.nth(1).get_by_role("button", name="Use").click()
     assert prompt(page).input_value() == "a blue key"
     assert [content(page, sprites(page).nth(i)) for i in range(3)] == pictures
@@ -373,7 +302,9 @@ def test_the_model_tab_shows_limits_and_card_and_a_failed_load_changes_nothing(v
 # --- languages and lights ----------------------------------------------------------------------------------------------------------
 
 ENGLISH = re.compile(
-    r"\b(the|what|draw|generate|words|seed is|keep|same|pictures|model knows|download|sheet|leave|picture|steps|load)\b", re.IGNORECASE
+    r"\b(the|what|draw|generate|words|seed is|keep|same|pictures|model knows|download|sheet|leave|picture|steps|load|files?|drop|image)\b"
+    r"|common\.",  # Gradio's key, where it lacks the word
+    re.IGNORECASE,
 )
 
 
@@ -386,15 +317,22 @@ def visible_text(page: Page) -> str:
     return "\n".join([page.locator("body").inner_text(), *attributes])
 
 
+def english_left(page: Page, *but: str) -> list[str]:
+    """English words on a page in Portuguese; `but` are the visitor's own."""
+    text = visible_text(page)
+    for own in ("English", *but):
+        text = text.replace(own, "")
+    return ENGLISH.findall(text)
+
+
 def test_the_browsers_language_is_the_pages(visit):
     page = visit(locale="pt-BR")
     assert page.evaluate("document.documentElement.lang").startswith("pt")
     expect(page.locator("#pixel-go")).to_have_text("Gerar")
-    for name in ("Criar", "Transformar", "Modelo"):
+    for name in ("Criar", "Transformar", "Explorar", "Estúdio", "Retreinar", "Modelo"):
         tab(page, name).click()
         page.wait_for_timeout(300)
-        text = visible_text(page).replace("English", "")
-        assert not ENGLISH.findall(text), ENGLISH.findall(text)
+        assert not english_left(page)
 
 
 def test_the_language_switch_changes_the_whole_page_at_once_and_is_remembered(visit):
@@ -405,9 +343,8 @@ def test_the_language_switch_changes_the_whole_page_at_once_and_is_remembered(vi
     expect(page.locator("#pixel-go")).to_have_text("Gerar")
     expect(tab(page, "Transformar")).to_be_visible()
     page.wait_for_timeout(300)
-    text = visible_text(page).replace("English", "").replace(" zyxwv", "")
-    assert not ENGLISH.findall(text), ENGLISH.findall(text)
-    assert "não conhece" in text
+    assert not english_left(page, "zyxwv")
+    assert "não conhece" in visible_text(page)
     assert prompt(page).input_value() == "a red zyxwv"  # nothing typed or drawn is lost
     assert [content(page, sprites(page).nth(i)) for i in range(2)] == pictures
     visit.reload(page)
@@ -458,38 +395,83 @@ def test_what_is_chosen_lasts_as_long_as_the_page_where_nothing_may_be_stored(vi
 # --- every screen ------------------------------------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("size", [WIDE, PHONE, SMALL], ids=["1280", "390", "360"])
-def test_every_view_fits_is_named_readable_and_large_enough_to_touch(visit, shots, size, scheme):
-    page = visit(size, locale="pt-BR" if size == PHONE else "en-US", scheme=scheme)
+@pytest.mark.parametrize(
+    ("size", "scheme"),
+    [(WIDE, "light"), (WIDE, "dark"), (PHONE, "light"), (PHONE, "dark"), (SMALL, "light")],
+    ids=["1280-light", "1280-dark", "390-light", "390-dark", "360-light"],
+)
+def test_every_view_fits_is_named_readable_and_large_enough_to_touch(visit, shots, tmp_path, size, scheme):
+    """Only Create, Morph and Model were looked at once. In the others an uploaded picture was taken out by a button too small for a finger,
+    and in Portuguese the list of files called its own "common.upload" and "Remove this file".
+    """
     portuguese = size == PHONE
+    page = visit(size, locale="pt-BR" if portuguese else "en-US", scheme=scheme)
+
+    def named(english: str, translated: str) -> str:
+        return translated if portuguese else english
+
+    wrong = []
 
     def look(name: str) -> None:
         page.wait_for_timeout(400)
-        page.screenshot(path=shots / f"{name}-{size[0]}-{scheme}.png", full_page=True)
-        assert page.evaluate(PROBES) == {"overflow": 0, "unnamed": [], "small": [], "faint": []}, name
+        if "LUNARIS_SCREENSHOTS" in os.environ:  # they take longer than all that is asked of the page
+            page.screenshot(path=shots / f"{name}-{size[0]}-{scheme}.png", full_page=True)
+        found = page.evaluate(PROBES)
+        if portuguese and name != "10-model":  # the card is in English
+            found["English"] = english_left(page)
+        wrong.extend((name, rule, what) for rule, what in found.items() if what)
 
     look("1-empty")
-    generate(page, "uma poção vermelha" if portuguese else "a red potion")
+    generate(page, named("a red potion", "uma poção vermelha"))
     look("2-sprites")
     if size != WIDE:  # the result came into sight by itself
         assert 0 <= page.locator("#pixel-grid").bounding_box()["y"] < size[1] / 2
-    for accordion in page.locator("button.label-wrap").locator("visible=true").all():
-        expect(accordion).to_have_attribute("aria-expanded", "false")
-        accordion.click()
-        expect(accordion).to_have_attribute("aria-expanded", "true")
+    unfold_all(page)
     look("3-open")
-    open_tab(page, "Transformar" if portuguese else "Morph")
+    open_tab(page, named("Morph", "Transformar"))
     page.locator("#pixel-from textarea").fill("a red potion")
     page.locator("#pixel-to textarea").fill("a blue sword")
     with new_result(page, "#pixel-morph-report"):
         page.locator("#pixel-morph-prompts").click()
     look("4-morph")
-    tab(page, "Duas imagens" if portuguese else "Two pictures").click()
+    tab(page, named("Two pictures", "Duas imagens")).click()
     look("5-pictures")
-    open_tab(page, "Modelo" if portuguese else "Model")
-    page.get_by_role("button", name="Cartão do modelo" if portuguese else "Model card").click()
-    look("6-model")
+    open_tab(page, named("Explore", "Explorar"))
+    page.locator("#pixel-point img").wait_for()
+    unfold_all(page)
+    look("6-map")
+    tab(page, named("Arithmetic", "Aritmética")).click()
+    with new_result(page, "#pixel-steps", "#pixel-sum-grid img"):
+        page.get_by_role("button", name=named("cat + hat", "gato + chapéu")).click()
+    unfold_all(page)
+    look("7-arithmetic")
+    files = [tmp_path / f"red_potion-{i}.png" for i in range(4)]
+    for path, sprite in zip(files, made(4, side=16, seed=1).images, strict=True):
+        path.write_bytes(images.png_bytes(sprite))
+    open_tab(page, named("Studio", "Estúdio"))
+    page.locator("#pixel-studio-picture input[type=file]").set_input_files(files[0])
+    page.locator("#pixel-studio-picture img").wait_for()
+    page.locator("#pixel-studio-make").click()
+    page.locator("#pixel-studio-pair .sharp").wait_for()
+    page.locator("#pixel-studio-tile").click()
+    page.locator("#pixel-studio-tiling img").wait_for()
+    look("8-studio")
+    open_tab(page, named("Retrain", "Retreinar"))
+    page.locator("#pixel-retrain-files input[type=file]").set_input_files(files)
+    expect(page.locator("#pixel-retrain-preview img")).to_have_count(4, timeout=30_000)
+    unfold_all(page)
+    look("9-retrain")
+    open_tab(page, named("Model", "Modelo"))
+    unfold_all(page)  # the card
+    look("10-model")
+    assert not wrong, "\n".join(map(str, wrong))
+
+
+def unfold_all(page: Page) -> None:
+    for accordion in page.locator("button.label-wrap").locator("visible=true").all():
+        expect(accordion).to_have_attribute("aria-expanded", "false")
+        accordion.click()
+        expect(accordion).to_have_attribute("aria-expanded", "true")
 
 
 FOCUSED = """() => {

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 import psutil
 import pytest
 from app_server import App, running_app
-from browser import PHONE, PROBES, WIDE, is_here, needs_chromium
+from browser import PHONE, PROBES, WIDE, needs_chromium, visits
 from playwright.sync_api import Locator, Page, expect
 
 from lunaris import moc
@@ -34,25 +34,9 @@ def model():
 
 @pytest.fixture
 def visit(app, browser):
-    """visit(size, locale, scheme, path) is the tab, opened by a link; at the end nothing may have failed in it or left this machine."""
-    pages, trouble = [], []
-
-    def open_page(size=WIDE, locale="en-US", scheme="light", path=LINK) -> Page:
-        context = browser.new_context(viewport={"width": size[0], "height": size[1]}, locale=locale, color_scheme=scheme)
-        page = context.new_page()
-        page.set_default_timeout(45_000)
-        page.on("console", lambda message: trouble.append(f"console: {message.text}") if message.type == "error" else None)
-        page.on("pageerror", lambda error: trouble.append(f"page: {error}"))
-        page.on("request", lambda request: None if is_here(request.url, app.url) else trouble.append(f"left this machine: {request.url}"))
-        page.goto(app.url + path)
-        page.locator("#moc-go").wait_for(timeout=60_000)  # a link opens its tab
-        pages.append(page)
-        return page
-
-    yield open_page
-    for page in pages:
-        page.context.close()
-    assert not trouble
+    """visit(size, locale, scheme, path) is the tab, opened by a link."""
+    with visits(app, browser, path=LINK, ready="#moc-go") as open_page:
+        yield open_page
 
 
 def text(page: Page) -> Locator:

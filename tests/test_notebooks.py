@@ -3,11 +3,16 @@
 import ast
 import json
 import re
+import sys
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import pytest
 import torch
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
+
+import pixel_ablation
 
 from lunaris import moc, pixel
 from lunaris.core.images import from_model
@@ -93,6 +98,25 @@ def test_the_moc_notebook_tells_every_line_of_the_study_of_spread():
         (spread,) = re.findall(rf"^\| {name} \| 3 \| [\d.]+ ± ([\d.]+) \| \d", results, flags=re.MULTILINE)
         told = f"{float(spread):.3f}"
         assert told in text and told.replace(".", ",") in text, name
+
+
+@pytest.mark.parametrize("larger", [False, True], ids=["tiny", "larger"])
+def test_the_ladder_of_the_pixel_notebook_begins_at_the_plain_vae_of_the_benchmark(larger):
+    """Its "plain VAE" once had InfoNCE, group norm and a KL too heavy for a squared error: learners saw it lose for reasons untold."""
+    tiny, budget = pixel.Config.tiny(), pixel.TrainConfig.tiny()
+    names = {"PixelConfig": pixel.Config, "PixelTrainConfig": pixel.TrainConfig, "SIX": "heart,star", "OUT": "mine"}
+    names |= {"PRESET": "small" if larger else "tiny", "CONFIG": tiny.replace(latent_dim=64) if larger else tiny, "TRAIN": budget}
+    names |= {"folder": "your own model", "train": lambda config, settings, out, **_: (config, settings, out)}
+    for source in (source for source in cells(NOTEBOOKS[0], "code") if "rung(" in source):
+        exec(compile(source, "notebook", "exec"), names)
+    plain, aligned, indexed, words = names["ladder"].values()
+    spec = pixel_ablation.SPEC | {"text_encoder_config": tiny.text_encoder_config.replace(kind="transformer")}
+    run = pixel_ablation.SPEC_RUN | {"alignment_weight": pixel_ablation.RUN.alignment_weight}
+    assert plain[:2] == (tiny.replace(**spec), budget.replace(**run, alignment="none"))
+    assert aligned[:2] == (tiny.replace(**spec), budget.replace(**run))
+    assert indexed[:2] == (tiny.replace(text_gate=False, text_encoder_config=spec["text_encoder_config"]), budget)
+    assert words == ((tiny, budget, "mine-words") if larger else "your own model")
+    assert len({rung[2] for rung in (plain, aligned, indexed)} | {"mine"}) == 4  # a folder each: training goes on where it stopped
 
 
 @pytest.fixture(scope="module")

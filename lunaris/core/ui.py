@@ -39,7 +39,11 @@ log = logging.getLogger("lunaris")
 
 # --- languages -------------------------------------------------------------------------------------------------------------------
 
-_catalogue: dict[str, tuple[str, str]] = {}  # key -> (English, Portuguese), of every `Texts`
+_catalogue: dict[str, tuple[str, str]] = {  # key -> (English, Portuguese), of every `Texts`
+    "common.complete": ("Complete", "Pronto"),  # of Gradio, which lacks them in Portuguese and shows the key
+    "common.progress": ("Progress", "Progresso"),
+    "common.upload": ("Upload", "Enviar"),
+}
 
 
 class Texts:

@@ -139,6 +139,8 @@
     [/^Paste from clipboard$/, "Colar da área de transferência"],
     [/^Empty value$/, "Vazio"],
     [/^Clear$|^Remove Image$/, "Limpar"],
+    [/^Click to upload or drop files$/, "Clique para enviar arquivos, ou solte-os aqui"],
+    [/^Remove this file$/, "Remover este arquivo"],
     [/^Close$/, "Fechar"],
     [/^More tabs$/, "Mais abas"],
     [/^copy$/i, "Copiar"],
@@ -154,6 +156,7 @@
       if (wanted !== name) {
         Object.assign(control.dataset, { ourName: wanted, gradioName: original });
         control.setAttribute("aria-label", wanted);
+        if (control.title === name) control.title = wanted;
       }
     });
     document.querySelectorAll(".image-frame img").forEach((picture) => {
