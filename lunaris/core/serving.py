@@ -3,19 +3,24 @@
 Nothing here imports torch: models load on the first click, or in the background once the server answers.
 """
 
+import base64
 import contextlib
 import errno
+import functools
 import importlib
 import logging
+import operator
 import os
 import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import lunaris
 from lunaris.core import runtime, ui
@@ -73,18 +78,7 @@ def create_app(families: Sequence[str] | None = None, *, host: str = DEFAULT_HOS
     if whole.mcp_server_obj:
         # Otherwise the Host header of the first call would decide where this server sends every MCP call.
         whole.mcp_server_obj._local_url = f"http://{_reachable(host)}:{port}/"
-        whole.mcp_server_obj.postprocess_output_data = _each_output(whole.mcp_server_obj.postprocess_output_data)
     return app
-
-
-def _each_output(inner: Callable) -> Callable:
-    """Gradio hands several outputs of an MCP tool over as one, as text; taken apart, a picture among them is a picture."""
-
-    def postprocess_output_data(data: Any, root_url: str) -> list:
-        several = len(data) == 1 and isinstance(data[0], (list, tuple))
-        return inner(list(data[0]) if several else data, root_url)
-
-    return postprocess_output_data
 
 
 def _reachable(host: str) -> str:
@@ -103,6 +97,111 @@ def health(tabs: Mapping[str, Tab]) -> dict[str, Any]:
     }
     broken = any(tab.error for tab in tabs.values())
     return {"status": "degraded" if broken else "ok", "version": lunaris.__version__, "families": families}
+
+
+# --- MCP: what Gradio's tools take and give ---------------------------------------------------------------------------------------
+
+FILE_FORMAT = "Gradio File Input - a data: URL such as data:image/png;base64,..., or this server's own URL or path of a file"
+
+
+def mend_mcp(server: Any) -> None:
+    """Make Gradio's MCP `server` describe files as it takes them, take them from itself alone, and give pictures as pictures."""
+    server.simplify_filedata_schema = _self_contained(server.simplify_filedata_schema)
+    server.convert_strings_to_filedata = functools.partial(_with_files, server)
+    server.postprocess_output_data = _each_output(server.postprocess_output_data)
+
+
+def _self_contained(inner: Callable) -> Callable:
+    """Gradio keeps the `$defs` of a list of files inside the argument, where no client finds them, and asks for any address."""
+
+    def simplify_filedata_schema(schema: dict[str, Any]) -> tuple[dict[str, Any], list[list[str]]]:
+        simple, places = inner(_without_refs(schema, {}))
+        for *way, last in places:
+            holder = functools.reduce(operator.getitem, way, simple["properties"])
+            said = {} if way else holder[last]  # in a list, what is said of an item is about a class of Gradio's
+            holder[last] = {**said, "type": "string", "format": FILE_FORMAT}
+        return simple, places
+
+    return simplify_filedata_schema
+
+
+def _without_refs(schema: Any, defs: dict[str, Any]) -> Any:
+    """A schema with what it refers to in place."""
+    if isinstance(schema, list):
+        return [_without_refs(item, defs) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    defs = {**defs, **schema.get("$defs", {})}
+    named = defs[schema["$ref"].removeprefix("#/$defs/")] if "$ref" in schema else {}
+    return {key: _without_refs(value, defs) for key, value in {**named, **schema}.items() if key not in ("$defs", "$ref")}
+
+
+def _with_files(server: Any, arguments: dict[str, Any], places: list[list[str]]) -> dict[str, Any]:
+    """The arguments of a tool with their files as Gradio wants them; `places` says where the schema has files."""
+    from gradio.route_utils import get_root_url
+
+    request = server.mcp_server.request_context.request
+    own = {get_root_url(request, server.get_route_path(request), server.root_path), server.local_url or ""}
+
+    def filled(value: Any, place: list[str]) -> Any:
+        if isinstance(value, list):
+            return [filled(item, [*place, "items"]) for item in value]
+        if isinstance(value, dict) and not isinstance(value.get("path"), str):
+            return {key: filled(item, [*place, key]) for key, item in value.items()}
+        if isinstance(value, dict):
+            return file_named(value["path"], own)
+        return file_named(value, own) if isinstance(value, str) and place in places else value
+
+    try:
+        return filled(arguments, [])
+    except ui.UploadError as error:
+        raise ui.UploadError(ui.sentence_of(error, ui.language_of(request))) from None
+
+
+def file_named(text: str, own: Collection[str]) -> dict[str, Any]:
+    """The file that a caller over MCP sends as a data: URL, or names by its path or by its URL below one of `own`.
+
+    Nothing is ever fetched, and nothing outside Gradio's upload folder is read: otherwise this raises `ui.UploadError`.
+    """
+    if text.startswith("data:"):
+        path = _kept(text)
+    elif "://" in text:
+        address, _, path = text.partition("://")[2].partition("/gradio_api/file=")
+        if address not in {url.partition("://")[2].rstrip("/") for url in own}:
+            host = address.partition("/")[0][:60]
+            raise ui.UploadError(
+                f"an address of a file must be one that this server gave, got one at {host!r}; send the file as a data: URL"
+            )
+        path = unquote(path.partition("?")[0])
+    else:
+        path = text
+    if path.isprintable():  # else no file can have the name, and asking for it may raise anything
+        ui.check_files({"path": path})
+    if not (path.isprintable() and os.path.isfile(path)):
+        raise ui.UploadError("this server has no such file, or no longer; send it as a data: URL")
+    return {"path": path, "orig_name": Path(path).name, "meta": {"_type": "gradio.FileData"}}
+
+
+def _kept(data_url: str) -> str:
+    from gradio_client.utils import get_extension
+
+    head, _, encoded = data_url.partition(",")
+    try:
+        if not head.endswith(";base64"):
+            raise ValueError
+        return ui.keep(f"file.{get_extension(data_url) or 'bin'}", base64.b64decode(encoded))
+    except ValueError:
+        raise ui.UploadError("a data: URL must be in base64, got another; write it as data:image/png;base64,...") from None
+
+
+def _each_output(inner: Callable) -> Callable:
+    """Gradio hands several outputs of an MCP tool over as one, as text; taken apart, a picture among them is a picture."""
+
+    def postprocess_output_data(data: Any, root_url: str) -> list:
+        several = len(data) == 1 and isinstance(data[0], (list, tuple))
+        return inner(list(data[0]) if several else data, root_url)
+
+    return postprocess_output_data
 
 
 # --- manners: what Gradio's routes answer to a request that makes no sense ---------------------------------------------------------
@@ -150,8 +249,8 @@ class _TooLarge(Exception):
 
 
 def app_kwargs(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI arguments for Gradio's own app: /healthz, a bound on the request body, and 404, 422 and one sentence where Gradio
-    would answer 500 and log a traceback."""
+    """FastAPI arguments for Gradio's own app: /healthz, a bound on the request body, `mend_mcp`, and 404, 422 and one sentence where
+    Gradio would answer 500 and log a traceback."""
     from fastapi.exceptions import RequestValidationError
     from gradio.route_utils import FnIndexInferError
     from starlette.middleware import Middleware
@@ -178,11 +277,18 @@ def app_kwargs(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     def unexpected(request: Request, error: Exception) -> JSONResponse:
         return JSONResponse({"error": ui.report(error, ui.language_of(request))}, 500)
 
+    @contextlib.asynccontextmanager
+    async def lifespan(app):
+        if server := app.get_blocks().mcp_server_obj:
+            mend_mcp(server)
+        yield
+
     refusals = (RequestValidationError, TypeError, ValueError, RecursionError)  # the last: JSON nested a thousand deep
     handlers = {FnIndexInferError: no_endpoint, LookupError: lookup, **dict.fromkeys(refusals, malformed), Exception: unexpected}
     return {
         "routes": [Route("/healthz", answer_health)],
         "exception_handlers": handlers,
+        "lifespan": lifespan,
         "middleware": [Middleware(BodyLimit, limit=ui.MAX_BODY_SIZE, upload=ui.MAX_UPLOAD_SIZE)],
     }
 

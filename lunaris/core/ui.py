@@ -158,6 +158,22 @@ TEXTS = Texts(
 
 # How our own sentences (rule, value, remedy) read in Portuguese, longest first. What no phrase covers stays English.
 _PHRASES = (
+    (
+        r"^files must be uploaded to this server first, got a path or an address; send the file to /gradio_api/upload",
+        "arquivos devem ser enviados antes a este servidor, mas veio um caminho ou um endereço; envie o arquivo a /gradio_api/upload",
+    ),
+    (
+        r"^an address of a file must be one that this server gave, got one at (.*); send the file as a data: URL",
+        r"o endereço de um arquivo deve ser um que este servidor deu, mas veio um em \1; envie o arquivo como URL data:",
+    ),
+    (
+        r"^this server has no such file, or no longer; send it as a data: URL",
+        "este servidor não tem esse arquivo, ou não o tem mais; envie-o como URL data:",
+    ),
+    (
+        r"^a data: URL must be in base64, got another; write it as ",
+        "uma URL data: deve estar em base64, mas veio outra; escreva-a como ",
+    ),
     (r"; give its end alone$", "; dê só o final dele"),
     (r" must be text without control characters, got ", " deve ser texto sem caracteres de controle, mas veio "),
     (r"; take it out$", "; tire-o"),

@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import gradio as gr
 import pytest
 from fastapi.testclient import TestClient
+from gradio.routes import App
 
 import lunaris
 from lunaris.core import serving, ui
@@ -205,3 +206,38 @@ def test_an_error_nobody_expected_is_a_report_number_not_a_traceback(caplog):
     assert "report" in answer.json()["error"]
     assert "secret" not in answer.text
     assert "secret" in caplog.text
+
+
+# --- MCP -------------------------------------------------------------------------------------------------------------------------
+
+
+def list_demo():
+    with gr.Blocks() as demo:
+        given = gr.File(file_count="multiple")
+        given.upload(lambda files: len(files), given, gr.Number(), api_name="count_files")
+    return demo
+
+
+def test_a_space_describes_its_files_as_the_hub_does(monkeypatch):
+    """What Gradio's MCP tools lack was mended in the hub alone: in a Space several outputs came as one text."""
+    monkeypatch.setattr(gr.Blocks, "launch", lambda self, app_kwargs, **_: App.create_app(self, app_kwargs=app_kwargs, mcp_server=True))
+    hub = serving.create_app(("x",), build=lambda name: serving.Tab({"en": "X", "pt-BR": "X"}, list_demo()))
+    for app in (hub, ui.launch(list_demo())):
+        with TestClient(app) as client:
+            (tool,) = client.get("/gradio_api/mcp/schema").json()
+        (files,) = tool["inputSchema"]["properties"].values()
+        assert files["items"] == {"type": "string", "format": serving.FILE_FORMAT}
+
+
+@pytest.mark.parametrize(
+    "text", ["https://example.com/a.png", "/etc/passwd", "nothing.png", "x" * 5000, "a\ud800.png", "data:image/png,abc"]
+)
+def test_what_is_wrong_with_a_file_reads_as_portuguese(text, tmp_path, monkeypatch):
+    monkeypatch.setenv("GRADIO_TEMP_DIR", str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ui.UploadError) as error:
+        serving.file_named(text, ["http://localhost:7860"])
+    english = str(error.value)
+    portuguese = ui.in_portuguese(english)
+    assert portuguese.split(";")[0] != english.split(";")[0]
+    assert not {"file", "server", "send", "got", "must"} & set(portuguese.replace(",", "").replace(";", "").split())

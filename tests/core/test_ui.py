@@ -67,6 +67,16 @@ def test_gradio_gets_every_text_for_english_portuguese_and_brazilian_portuguese(
     assert translations["pt-BR"]["page_dark"] == "Tema escuro"
 
 
+def test_the_words_of_gradios_progress_exist_in_portuguese():
+    """Gradio has no Portuguese for some of its own, and shows their keys: screen readers heard "common.complete" after every run."""
+    assets = Path(gr.__file__).parent / "templates/frontend/assets"
+    (tracker,), (portuguese,) = assets.glob("statustracker-*.js"), assets.glob("pt-BR-*.js")
+    used = set(re.findall(r"i18n\(`common\.(\w+)`", tracker.read_text(encoding="utf-8")))
+    known = set(re.findall(r"\b(\w+):`", portuguese.read_text(encoding="utf-8").partition("},")[0]))
+    assert {"complete", "loading"} <= used
+    assert used - known <= {key.removeprefix("common.") for key in ui.translations().translations_dict["pt-BR"]}
+
+
 def test_values_are_escaped_where_a_text_becomes_html():
     texts = ui.Texts("escape_test", {"hello": ("Hello {name}", "Olá {name}")})
     try:

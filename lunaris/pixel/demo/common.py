@@ -153,6 +153,12 @@ def order_slider(name: str, label: Any, *, step: float, info: Any = None, **opti
     return gr.Slider(field.metadata["ge"], field.metadata["le"], field.default, step=step, label=label, info=info, **options)
 
 
+def numbers(choice: Component) -> Component:
+    """A choice of numbers, described as such: Gradio calls every choice a text, and then MCP refuses each number that is sent."""
+    choice.api_info = lambda: {"type": "integer"}
+    return choice
+
+
 def tuning_sliders() -> tuple[gr.Slider, gr.Slider]:
     """Temperature and guidance."""
     return (

@@ -266,7 +266,9 @@ def build(page: Page) -> None:
                 form["steps"] = common.order_slider(
                     "steps", TEXTS("flow_steps"), step=1, info=TEXTS("flow_steps_info"), elem_classes="lunaris-quality"
                 )
-                scale = gr.Radio([(f"×{k}", k) for k in SCALES], value=SCALE, label=TEXTS("scale"), info=TEXTS("scale_info"))
+                scale = common.numbers(
+                    gr.Radio([(f"×{k}", k) for k in SCALES], value=SCALE, label=TEXTS("scale"), info=TEXTS("scale_info"))
+                )
     form["cells"] = gr.Textbox("", visible=False, label="cells")
     form["model"] = page.active
     index, query, run_now = gr.Number(0, visible=False), gr.Textbox(visible=False), gr.Checkbox(visible=False)

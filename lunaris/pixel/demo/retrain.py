@@ -425,7 +425,7 @@ def build(page: Page) -> None:
             with gr.Column(elem_classes="pixel-retrain-pictures"):
                 preview = picture_grid(TEXTS("files"), "pixel-retrain-preview")
             caption = gr.Textbox(
-                label=TEXTS("caption"), placeholder=TEXTS("caption_hint"), max_length=MAX_PROMPT, elem_id="pixel-retrain-caption"
+                "", label=TEXTS("caption"), placeholder=TEXTS("caption_hint"), max_length=MAX_PROMPT, elem_id="pixel-retrain-caption"
             )
             steps = gr.Slider(50, 1000, 300, step=50, label=TEXTS("steps"), info=TEXTS("steps_info"), elem_id="pixel-retrain-steps")
             with gr.Accordion(TEXTS("more"), open=False):

@@ -239,12 +239,6 @@ def filled(template: str) -> str:
     return template.replace("[waiting]", ui.empty_state(TEXTS, "empty"))
 
 
-def numbers(choice: gr.components.Component) -> gr.components.Component:
-    """A choice of numbers, described as such: Gradio calls every choice a text, and then MCP refuses each number that is sent."""
-    choice.api_info = lambda: {"type": "integer"}
-    return choice
-
-
 def build(page: Page) -> None:
     ui.raw(f'<p class="lunaris-hint">{TEXTS.html("intro")}</p>')
     with gr.Row():
@@ -264,7 +258,7 @@ def build(page: Page) -> None:
                 redraw = gr.Button(TEXTS("redraw"), min_width=150, elem_id="pixel-studio-redraw")
             ui.raw(f'<p class="lunaris-hint">{TEXTS.html("redraw_hint")}</p>')
             with gr.Row():
-                side = numbers(
+                side = common.numbers(
                     gr.Dropdown([(f"{n} × {n}", n) for n in SIDES], value=32, label=TEXTS("side"), filterable=False, min_width=130)
                 )
                 fit = gr.Dropdown(
@@ -275,7 +269,7 @@ def build(page: Page) -> None:
             dither = gr.Radio([(TEXTS(name), name) for name in DITHERS], value="none", label=TEXTS("dither"))
             # apart from `colours`, for what a caller by name leaves out is what a field shows, and a redrawing is as drawn then
             redrawn = gr.Slider(0, 64, 0, step=2, label=TEXTS("redraw_colours"), info=TEXTS("redraw_colours_info"))
-            scale = numbers(gr.Radio([(f"×{k}", k) for k in files.SCALES], value=files.SCALE, label=common.TEXTS("scale")))
+            scale = common.numbers(gr.Radio([(f"×{k}", k) for k in files.SCALES], value=files.SCALE, label=common.TEXTS("scale")))
         with gr.Column(scale=6, min_width=300):
             pair = ui.raw(None, html_template=filled(PAIR), css_template=STYLE, elem_id="pixel-studio-pair")
             with gr.Row(elem_classes="lunaris-summary"):
