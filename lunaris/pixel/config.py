@@ -24,7 +24,7 @@ class TextEncoderConfig(BaseConfig):
     """How a prompt becomes one vector (PX-07, PX-08)."""
 
     kind: Literal["transformer", "bow"] = option(
-        "transformer", "transformer (the spec's) or bow, a bag of words that combines unseen pairs better"
+        "transformer", "transformer (the spec's) or bow, a bag of words: small, and quick to learn"
     )
     vocab_size: int = option(50257, "entries of the token embedding; the tokenizer is trained on the captions", ge=300, le=200_000)
     max_length: int = option(64, "tokens read of a prompt", ge=1, le=1024)
