@@ -4,6 +4,8 @@ Models are not wrapped in DistributedDataParallel: a loss may call any of the mo
 of micro-batches, and a parameter may get no gradient in some of them. One sum over the processes at the end of a step covers all that.
 """
 
+import atexit
+import functools
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, TypeVar
 
@@ -107,4 +109,12 @@ def _accelerator(device: torch.device, mixed_precision: str) -> Any:
     kind = accelerator.distributed_type
     if kind != DistributedType.NO and not kind.value.startswith("MULTI_"):
         raise ConfigError(f"training runs in one process or data-parallel, got {kind.value}; use torchrun --nproc-per-node N")
+    if dist.is_initialized():
+        _leave_at_exit()
     return accelerator
+
+
+@functools.cache
+def _leave_at_exit() -> None:
+    """Part from the other processes before Python takes the threads down that talk to them: gloo's have aborted a finished training."""
+    atexit.register(lambda: dist.is_initialized() and dist.destroy_process_group())

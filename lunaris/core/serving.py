@@ -9,6 +9,7 @@ import errno
 import functools
 import importlib
 import logging
+import mimetypes
 import operator
 import os
 import socket
@@ -183,13 +184,12 @@ def file_named(text: str, own: Collection[str]) -> dict[str, Any]:
 
 
 def _kept(data_url: str) -> str:
-    from gradio_client.utils import get_extension
-
     head, _, encoded = data_url.partition(",")
     try:
         if not head.endswith(";base64"):
             raise ValueError
-        return ui.keep(f"file.{get_extension(data_url) or 'bin'}", base64.b64decode(encoded))
+        kind = head.removeprefix("data:").partition(";")[0]
+        return ui.keep(f"file{mimetypes.guess_extension(kind) or '.bin'}", base64.b64decode(encoded))
     except ValueError:
         raise ui.UploadError("a data: URL must be in base64, got another; write it as data:image/png;base64,...") from None
 
