@@ -291,6 +291,14 @@ def same_threads(record: Mapping[str, Any]) -> None:
         runtime.set_threads(min(threads, os.cpu_count() or 1))
 
 
+def unexplained(record: Mapping[str, Any]) -> str:
+    """What may be behind a difference where neither weights nor `changes` are."""
+    return (
+        "all else is as it was: the file was changed, another processor sums in another order, "
+        f"or another state of Lunaris {record['made_with'].get('lunaris')} made it"
+    )
+
+
 def changes(record: Mapping[str, Any], now: Mapping[str, str | int]) -> list[str]:
     """What is not as it was when the picture was made, a line each; `now` is an `environment`."""
     then = record["made_with"]

@@ -16,7 +16,6 @@ import logging
 import os
 import re
 import secrets
-import unicodedata
 from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -535,12 +534,6 @@ def link_values(given: Mapping[str, str], numbers: Collection[str]) -> dict[str,
     """The parameters of a link, those of `numbers` as numbers; what is none stays text, for the check to refuse."""
     number = re.compile(r"-?(0|[1-9]\d{0,30})(\.\d{1,30})?", re.ASCII)
     return {name: json.loads(text) if name in numbers and number.fullmatch(text) else text for name, text in given.items()}
-
-
-def slug(prompt: str) -> str:
-    """A file name's worth of a prompt: "Poção vermelha!" is pocao-vermelha."""
-    plain = unicodedata.normalize("NFKD", prompt.lower()).encode("ascii", "ignore").decode()
-    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:40].strip("-") or "sprite"
 
 
 def keep(name: str, data: bytes) -> str:

@@ -153,10 +153,7 @@ def compare(png: bytes, model: LunarCore, weights: str) -> Verdict:
         differs.append(f"weights: {record['weights']} of {record['model']} then, {weights} now")
     notes = provenance.changes(record, provenance.environment(str(model.device)))
     if differs and not notes and record["weights"] == weights:
-        notes = [
-            "all else is as it was: the file was changed, another processor sums in another order, "
-            f"or another state of Lunaris {record['made_with'].get('lunaris')} drew it"
-        ]
+        notes = [provenance.unexplained(record)]
     return Verdict("different" if differs else "identical", differs + notes)
 
 

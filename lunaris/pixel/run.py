@@ -9,6 +9,11 @@ from lunaris.pixel.glossary import fold
 from lunaris.pixel.request import PixelOutput, PixelRequest
 
 
+def slug(prompt: str) -> str:
+    """A file name's worth of a prompt: "Poção vermelha!" is pocao-vermelha."""
+    return re.sub(r"[^a-z0-9]+", "-", fold(prompt)).strip("-")[:40].strip("-") or "sprite"
+
+
 @dataclass(frozen=True)
 class PixelRun(PixelRequest):
     """An order for a grid of sprites, some of them drawn with another seed than their turn gives them."""
@@ -49,19 +54,14 @@ class PixelRun(PixelRequest):
         return self.request().to_dict() | ({"cells": " ".join(f"{cell}:{seed}" for cell, seed in own)} if own else {})
 
     @property
-    def slug(self) -> str:
-        """A file name's worth of the prompt: "Poção vermelha!" is pocao-vermelha."""
-        return re.sub(r"[^a-z0-9]+", "-", fold(self.prompt)).strip("-")[:40].strip("-") or "sprite"
-
-    @property
     def stem(self) -> str:
         """What the names of the run's files begin with."""
-        return f"{self.slug}-{self.seed}"
+        return f"{slug(self.prompt)}-{self.seed}"
 
     def names(self) -> list[str]:
         """A file name per cell; two cells may share a seed, so those with one of their own are numbered."""
-        own = self.own_seeds()
-        return [f"{self.slug}-{seed}{f'-cell{i + 1}' if i + 1 in own else ''}.png" for i, seed in enumerate(self.seeds())]
+        own, name = self.own_seeds(), slug(self.prompt)
+        return [f"{name}-{seed}{f'-cell{i + 1}' if i + 1 in own else ''}.png" for i, seed in enumerate(self.seeds())]
 
 
 @dataclass(frozen=True)

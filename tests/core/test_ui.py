@@ -268,21 +268,6 @@ def test_numbers_that_json_wrote_as_decimals_are_whole_numbers():
     assert ui.whole("16") == "16"
 
 
-@pytest.mark.parametrize(
-    ("prompt", "name"),
-    [
-        ("a red potion", "a-red-potion"),
-        ("Poção Vermelha!", "pocao-vermelha"),
-        ("", "sprite"),
-        ("../../etc", "etc"),
-        ("日本", "sprite"),
-        ("x" * 99, "x" * 40),
-    ],
-)
-def test_a_prompt_becomes_a_plain_file_name(prompt, name):
-    assert ui.slug(prompt) == name
-
-
 def test_a_file_is_kept_once_and_never_seen_half_written(uploads):
     first, again = ui.keep("a.png", b"data"), ui.keep("a.png", b"data")
     assert first == again

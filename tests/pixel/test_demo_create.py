@@ -19,6 +19,7 @@ from lunaris.pixel import demo, export, glossary, palette
 from lunaris.pixel.demo import again, common, create, history, words
 from lunaris.pixel.demo.files import pack
 from lunaris.pixel.demo.orders import Order, from_link
+from lunaris.pixel.run import slug
 
 
 @pytest.fixture(autouse=True)
@@ -95,8 +96,8 @@ def test_a_cell_drawn_again_keeps_the_others_and_is_what_the_order_with_that_cel
 @pytest.mark.parametrize("prompt", ["", "Uma poção & <b>ção</b>!", "../../etc/passwd", "日本", "x" * 99, "a  red-potion_2"])
 def test_a_runs_files_are_named_as_those_of_the_other_views(prompt):
     order = Order(prompt=prompt, n=2, seed=7, cells="2:9")
-    assert order.stem == f"{ui.slug(prompt)}-7"
-    assert order.names() == [f"{ui.slug(prompt)}-7.png", f"{ui.slug(prompt)}-9-cell2.png"]
+    assert order.stem == f"{slug(prompt)}-7"
+    assert order.names() == [f"{slug(prompt)}-7.png", f"{slug(prompt)}-9-cell2.png"]
 
 
 def test_two_cells_may_have_the_same_seed():

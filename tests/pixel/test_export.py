@@ -12,6 +12,7 @@ from lunaris.core import provenance
 from lunaris.core.images import png_bytes, read_image, upscale
 from lunaris.pixel import PixelRun, export, palette
 from lunaris.pixel.export import Sprite, bundle, gif, run_files, sheet
+from lunaris.pixel.run import slug
 
 
 def sprites(n=5, side=8, seed=0, colours=6):
@@ -208,3 +209,18 @@ def test_a_bundle_refuses_names_that_could_leave_the_folder(name):
 
 def test_equal_sprites_give_equal_animations():
     assert gif(sprites()) == gif(sprites().copy())
+
+
+@pytest.mark.parametrize(
+    ("prompt", "name"),
+    [
+        ("a red potion", "a-red-potion"),
+        ("Poção Vermelha!", "pocao-vermelha"),
+        ("", "sprite"),
+        ("../../etc", "etc"),
+        ("日本", "sprite"),
+        ("x" * 99, "x" * 40),
+    ],
+)
+def test_a_prompt_becomes_a_plain_file_name(prompt, name):
+    assert slug(prompt) == name

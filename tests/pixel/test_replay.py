@@ -188,7 +188,7 @@ def test_changed_pixels_are_counted_and_found(stamped, folder):
     verdict = replay.check(restamped(sheet, image), str(folder))
     assert verdict.outcome == "different" and verdict.notes[0] == "pixels: 3 of 10,000 differ, in pictures 2, 6 of 9"
     assert verdict.notes[1].startswith("all else is as it was: the file was changed")
-    assert f"or another state of Lunaris {lunaris.__version__} drew it" in verdict.notes[1]
+    assert f"or another state of Lunaris {lunaris.__version__} made it" in verdict.notes[1]
     one = stamped(index=7)
     image = read_image(one).copy()
     image[3, 3] = 255 - image[3, 3]

@@ -37,8 +37,3 @@ def draw_cell(order: Order, cell: int, visitor: gr.Request | None) -> "Sprite":
 
 def _ref(order: Order) -> str:
     return order.model.strip() or common.default_ref()
-
-
-def names(order: Order) -> list[str]:
-    """A file name per cell."""
-    return order.names()

@@ -15,6 +15,7 @@ from lunaris.core import ui
 from lunaris.pixel.demo import common, create, files
 from lunaris.pixel.demo.common import Page, chip, show
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
+from lunaris.pixel.run import slug
 
 TEXTS = ui.Texts(
     "pixel_explore",
@@ -154,7 +155,7 @@ def pixel_map(
     report = {**order, **view, "names": list(names), "cells": explore.CELLS, "seconds": round(time.perf_counter() - started, 3)}
     if not prompt.strip():  # drawn ones are ours to translate
         report["names_pt"] = [sprites.caption(sprites.Label(*sprites.parse(name), 0, 0), "pt") for name in names]
-    return ui.keep(f"map-{ui.slug(prompt)}-{order['seed']}.png", png), {**report, **common.origin(loaded, model)}
+    return ui.keep(f"map-{slug(prompt)}-{order['seed']}.png", png), {**report, **common.origin(loaded, model)}
 
 
 @ui.friendly
@@ -190,7 +191,7 @@ def pixel_map_point(
     images = explore.decode_point(loaded.model, **order)
     seconds = time.perf_counter() - started
     made = replay.record(loaded.model, "decode_point", order, ref=_ref(model), weights=loaded.weights)
-    stem = f"{ui.slug(prompt)}-{order['seed']}-at-{x:.3f}-{y:.3f}"
+    stem = f"{slug(prompt)}-{order['seed']}-at-{x:.3f}-{y:.3f}"
     png, large = (replay.png(images, made, index=0, scale=scale) for scale in (1, files.SCALE))
     report = {**order, "n": 1, "seconds": round(seconds, 4), **common.origin(loaded, model)}
     return ui.keep(f"{stem}.png", png), ui.keep(f"{stem}-x{files.SCALE}.png", large), report
@@ -234,7 +235,7 @@ def pixel_arithmetic(
         made = replay.record(loaded.model, call, args, ref=_ref(model), weights=loaded.weights)
         return ui.keep(f"{name}.png", replay.png(images, made, index=i))
 
-    stem, alone = f"{ui.slug(expression)}-{order['seed']}", order | {"n": 1}
+    stem, alone = f"{slug(expression)}-{order['seed']}", order | {"n": 1}
     results, of_terms, sums = [], [], []
     for i in range(order["n"]):
         path = stamped(f"{stem[:60]}-{i + 1:02}", found.results, i, "arithmetic", expression=expression, **order)
@@ -242,11 +243,9 @@ def pixel_arithmetic(
     for i, term in enumerate(terms):
         sign = ("+ " if i else "") if term.weight > 0 else "− "
         prompt = PixelRequest(prompt=term.text, **alone).to_dict()
-        of_terms.append(
-            (stamped(ui.slug(term.text), found.of_terms[i : i + 1], 0, "generate", **prompt), sign + str(term).replace("*", "×"))
-        )
+        of_terms.append((stamped(slug(term.text), found.of_terms[i : i + 1], 0, "generate", **prompt), sign + str(term).replace("*", "×")))
         so_far = explore.written(terms[: i + 1])
-        path = stamped(ui.slug(so_far), found.sums[i : i + 1], 0, "arithmetic", expression=so_far, **alone)
+        path = stamped(slug(so_far), found.sums[i : i + 1], 0, "arithmetic", expression=so_far, **alone)
         sums.append((path, so_far.replace(" - ", " − ").replace("*", "×")))
     unknown = list(dict.fromkeys(word for term in terms for word in unknown_words(loaded.model, term.text)))
     report = {"expression": expression, **order, "seconds": round(seconds, 3), "unknown_words": unknown}

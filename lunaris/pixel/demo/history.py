@@ -117,13 +117,13 @@ def take_all(runs: Any, request: gr.Request | None = None, progress: gr.Progress
     if not orders:
         raise ConfigError("the history is empty, got no run to download; press Generate first")
     for i, order in enumerate(progress.tqdm(orders)):
-        folder = f"{i + 1:02}-{ui.slug(order.prompt)}-{order.seed}"
+        folder = f"{i + 1:02}-{order.stem}"
         try:
             sprites, _ = draw.draw(order, request)
         except (FileNotFoundError, ValueError, hub.HubError) as error:  # swept, taken off the Hub, or of another kind by now
             lost[folder] = error
             continue
-        bundle |= {f"{folder}/{name}": sprite.png() for name, sprite in zip(draw.names(order), sprites, strict=True)}
+        bundle |= {f"{folder}/{name}": sprite.png() for name, sprite in zip(order.names(), sprites, strict=True)}
     if not bundle:
         raise next(iter(lost.values()))
     if lost:

@@ -12,6 +12,7 @@ from lunaris.pixel.demo.common import Page, Place, show
 from lunaris.pixel.demo.files import SCALE
 from lunaris.pixel.demo.texts import TEXTS
 from lunaris.pixel.request import MAX_PROMPT, PixelRequest
+from lunaris.pixel.run import slug
 
 MORPH_STEPS = (2, 32)
 
@@ -46,7 +47,7 @@ def pixel_interpolate_prompts(
     order = {"n": 1, "seed": ui.whole(seed), "temperature": temperature, "guidance": guidance, "palette": palette}
     start, end = (PixelRequest(prompt=prompt, **order) for prompt in (first, last))
     args = {"steps": checked_steps(steps), **{name: getattr(start, name) for name in ("seed", "temperature", "guidance", "palette")}}
-    stem = f"{ui.slug(first)}-to-{ui.slug(last)}-{start.seed}"
+    stem = f"{slug(first)}-to-{slug(last)}-{start.seed}"
     facts = {"first": start.prompt, "last": end.prompt, **args}
     return _morph("interpolate_prompts", {"prompt1": start.prompt, "prompt2": end.prompt, **args}, stem, facts, model, request)
 

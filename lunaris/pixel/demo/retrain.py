@@ -19,6 +19,7 @@ from lunaris.core import hub, jobs, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel.demo.common import Page, default_ref, model_for, picture_grid
 from lunaris.pixel.request import MAX_PROMPT, WHY
+from lunaris.pixel.run import slug
 
 TEXTS = ui.Texts(
     "pixel_retrain",
@@ -141,7 +142,7 @@ def pixel_retrain_start(
     retrain.check_size(base.model)
     pictures = retrain.read_uploads(uploaded(files), side=base.model.config.side, caption=text("caption", caption))
     ref = model.strip() or default_ref()
-    token = retrain.start(owner_of(request), pictures, settings, base=base.folder, base_ref=ref, name=ui.slug(text("name", name)))
+    token = retrain.start(owner_of(request), pictures, settings, base=base.folder, base_ref=ref, name=slug(text("name", name)))
     language = ui.language_of(request)
     return {
         "job": token,
