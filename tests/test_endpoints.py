@@ -191,13 +191,8 @@ def over_rest(app: App, name: str, values: dict[str, Any]) -> list[Any]:
 
 def over_mcp(app: App, name: str, values: dict[str, Any]) -> list[Any]:
     """The same by a tool. What it answers is text; a picture comes twice, to look at and as the address of the file itself."""
-
-    def sent(key: str, value: Any) -> Any:
-        if not isinstance(value, bytes):
-            return value
-        return {"path": data_url(value)} if key == "file" else data_url(value)
-
-    _, result = asyncio.run(mcp_call(app, name, {key: sent(key, value) for key, value in values.items()}))
+    sent = {key: data_url(value) if isinstance(value, bytes) else value for key, value in values.items()}
+    _, result = asyncio.run(mcp_call(app, name, sent))
     texts = [part.text for part in result.content if part.type == "text"]
     if result.isError:
         raise Refused(texts[0])
@@ -310,25 +305,32 @@ def test_over_mcp_a_file_is_sent_along_or_lies_on_this_server(app):
     ],
 )
 def test_over_mcp_no_other_file_is_read_and_no_address_asked(app, picture, sentence):
-    """Gradio's MCP server opens the path of a file that it is sent as an object, be it any file of the machine, and uploads it itself."""
+    """Gradio's MCP server opens the path of a file that it is sent as an object, be it any file of the machine, and uploads it itself.
+
+    A tool that takes a file as text refuses an object, but not one in an argument that it does not know.
+    """
     path = app.upload("checks.png", CHECKS)["path"]
     named = picture.format(url=app.url, path=path)
     for name, values in (
         ("pixel_tile", {"picture": named}),
-        ("pixel_replay", {"file": {"path": named, "meta": {"_type": "gradio.FileData"}}}),
+        ("pixel_replay", {"file": named}),
+        ("pixel_tile", {"picture": path, "other": {"path": named, "meta": {"_type": "gradio.FileData"}}}),
     ):
         with pytest.raises(Refused, match=f"^{sentence}$"):
             over_mcp(app, name, values)
 
 
 def test_the_tools_say_which_files_they_take(app):
-    """What a list of files refers to stood where no client looks for it, so that no call of pixel_retrain_start got through its check."""
+    """What a list of files refers to stood where no client looks for it, so that no call of pixel_retrain_start got through its check;
+    pixel_replay asked for an object, and did not say what belongs into it."""
     tools, _ = asyncio.run(mcp_call(app, "pixel_load", {}))
     schemas = {tool.name: tool.inputSchema for tool in tools}
     assert "$" not in json.dumps(schemas)
     tiled, retrained = schemas["pixel_tile"]["properties"]["picture"], schemas["pixel_retrain_start"]["properties"]["files"]
+    replayed = schemas["pixel_replay"]["properties"]["file"]
     assert "data: URL" in tiled["format"]
     assert tiled["description"].startswith("The picture")
+    assert (replayed["type"], replayed["format"]) == ("string", tiled["format"])
     assert (retrained["type"], retrained["items"]) == ("array", {"type": "string", "format": tiled["format"]})
 
 

@@ -84,4 +84,5 @@ def build(page: Page, fields: list[gr.components.Component]) -> None:
         None, now, None, js=PRESS_IF, api_visibility="private"
     )
     file.clear(lambda: "", None, shown, **options, show_progress="hidden")
-    gr.api(pixel_replay, api_name="pixel_replay")
+    endpoint = {"api_name": "pixel_replay", "preprocess": False, "show_progress": "hidden"}
+    gr.Button(visible=False).click(pixel_replay, [file, gr.Textbox("", visible=False)], gr.JSON(visible=False), **endpoint)
