@@ -23,6 +23,7 @@ import shutil
 import time
 import zipfile
 import zlib
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, fields
@@ -50,6 +51,7 @@ MIN_PICTURES = 4
 MAX_PICTURE_BYTES = 2 * 2**20
 MAX_PICTURE_PIXELS = 2048 * 2048
 MAX_TEXT_BYTES = 2**20
+MAX_LINE = 2000  # characters of a line that names a picture and its caption
 MAX_ZIP_ENTRIES = 5000
 PICTURES = (".png", ".gif", ".webp", ".jpg", ".jpeg")
 TEXTS = (".txt", ".jsonl")
@@ -83,30 +85,36 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _File:
-    """One file of the upload or of a ZIP in it; `read(limit)` gives at most `limit` bytes of it."""
+    """One file of the upload, or of the ZIP that is its `archive`-th file; `read(limit)` gives at most `limit` bytes of it."""
 
     name: str
     size: int
     read: Callable[[int], bytes]
+    archive: int | None = None
+
+    @property
+    def path(self) -> PurePosixPath:
+        return _path_of(self.name)
 
     @property
     def suffix(self) -> str:
-        return PurePosixPath(self.name).suffix.lower()
+        return self.path.suffix
 
 
 def read_uploads(files: Sequence[tuple[str, Path]], *, side: int, caption: str = "") -> Pictures:
     """The pictures of `files` (name, where it lies) at side x side pixels: pictures, ZIPs of them, and texts with their captions.
 
     Captions come from captions.jsonl ({"file", "caption"} a line), captions.txt (`name.png: caption` a line) or a .txt beside the
-    picture; without one, from `caption`, else from the file's name: `red_potion-02.png` is "red potion". Nothing is unpacked to the
-    disk. A bad file is left out by name and costs the others nothing. Raises ValueError when there are more than 200 pictures, before
-    any is opened, and when fewer than 4 different ones are left.
+    picture; without one, from `caption`, else from the file's name: `red_potion-02.png` is "red potion". A text speaks for the folder it
+    lies in and those below, the nearest first; one beside the ZIPs for all of them. Nothing is unpacked to the disk. A bad file is left
+    out by name and costs the others nothing. Raises ValueError when there are more than 200 pictures, before any is opened, and when
+    fewer than 4 different ones are left.
     """
     if len(files) > 2 * MAX_PICTURES + 2:  # each with a text beside it
         raise _too_many(len(files))
     notes: list[Note] = []
     with ExitStack() as stack:
-        found = [file for name, path in files for file in _unpacked(_plain_name(name), path, stack, notes)]
+        found = [file for i, (name, path) in enumerate(files) for file in _unpacked(_plain_name(name), path, i, stack, notes)]
         pictures = [file for file in found if file.suffix not in TEXTS]
         if len(pictures) > MAX_PICTURES:
             raise _too_many(len(pictures))
@@ -120,7 +128,7 @@ def read_uploads(files: Sequence[tuple[str, Path]], *, side: int, caption: str =
             if twin:
                 notes.append(Note(file.name, "twin", twin[0]))
                 continue
-            said = captions.get(file.name.lower()) or captions.get(PurePosixPath(file.name).name.lower()) or _one_line(caption)
+            said = _caption_of(file, captions) or _one_line(caption)
             kept[image.tobytes()] = (file.name, image, said or _words_of(file.name) or "sprite")
     if len(kept) < MIN_PICTURES:
         raise ValueError(_too_few(len(kept), notes))
@@ -135,8 +143,13 @@ def _too_many(count: int) -> ValueError:
 
 def _too_few(count: int, notes: Sequence[Note]) -> str:
     first = next((note for note in notes if note.why != "animated"), None)
-    about = f" ({first.detail or f'{first.name} was left out'})" if first and first.why != "twin" else ""
+    about = f" ({first})" if first and first.why != "twin" else ""
     return f"give at least {MIN_PICTURES} different pictures, got {count}{about}; add PNG files or a ZIP of them"
+
+
+def _path_of(name: str) -> PurePosixPath:
+    """Where a file lies, as Windows compares names."""
+    return PurePosixPath(name.lower().replace("\\", "/"))
 
 
 def _plain_name(name: str) -> str:
@@ -144,8 +157,8 @@ def _plain_name(name: str) -> str:
     return "".join(c for c in name if c.isprintable())[-120:] or "file"
 
 
-def _unpacked(name: str, path: Path, stack: ExitStack, notes: list[Note]) -> Iterator[_File]:
-    """The file itself, or what is in it when it is a ZIP; only the table of contents is read here."""
+def _unpacked(name: str, path: Path, number: int, stack: ExitStack, notes: list[Note]) -> Iterator[_File]:
+    """The file itself, the `number`-th of the upload, or what is in it when it is a ZIP, of which only the table of contents is read."""
     if PurePosixPath(name).suffix.lower() != ".zip":
         yield _File(name, path.stat().st_size, lambda limit: _read(path, limit))
         return
@@ -169,7 +182,7 @@ def _unpacked(name: str, path: Path, stack: ExitStack, notes: list[Note]) -> Ite
         elif PurePosixPath(shown).suffix.lower() not in (*PICTURES, *TEXTS):
             notes.append(Note(shown, "unknown"))
         else:
-            yield _File(shown, entry.file_size, lambda limit, entry=entry: _read_entry(archive, entry, limit))
+            yield _File(shown, entry.file_size, lambda limit, entry=entry: _read_entry(archive, entry, limit), number)
 
 
 def _read(path: Path, limit: int) -> bytes:
@@ -212,38 +225,52 @@ def _picture(file: _File, side: int, notes: list[Note]) -> images.Rgba | None:
     return np.where(image[..., 3:] > 0, image, 0)  # invisible colour makes no two pictures different
 
 
-def _captions(texts: Sequence[_File], notes: list[Note]) -> dict[str, str]:
-    """File name in lower case -> caption, from every text of the upload."""
-    captions: dict[str, str] = {}
+Place = tuple[int | None, PurePosixPath]  # an archive, and a folder in it
+
+
+def _captions(texts: Sequence[_File], notes: list[Note]) -> dict[Place, dict[str, str]]:
+    """What the texts in each folder say: a picture's path from there, in lower case -> its caption."""
+    captions: dict[Place, dict[str, str]] = {}
     for file in texts:
         try:
             lines = file.read(MAX_TEXT_BYTES).decode("utf-8-sig", errors="replace").splitlines()
         except ValueError as error:
             notes.append(Note(file.name, "unreadable", str(error)))
             continue
-        stem = PurePosixPath(file.name).stem.lower()
-        if stem == "captions":
-            pairs = [_pair(line) for line in lines if line.strip()]
-            captions |= {name.lower(): _one_line(caption) for name, caption in filter(None, pairs)}
+        here = captions.setdefault((file.archive, file.path.parent), {})
+        if file.path.stem == "captions":
+            pairs = [_pair(line.strip()) for line in lines if line.strip()]
+            here |= {str(_path_of(name)): _one_line(caption) for name, caption in filter(None, pairs)}
             if None in pairs:
                 notes.append(Note(file.name, "lines", str(pairs.count(None))))
         else:
-            beside = str(PurePosixPath(file.name).with_suffix("")).lower()
-            captions |= {beside + suffix: _one_line(" ".join(lines)) for suffix in PICTURES}
+            here |= {file.path.stem + suffix: _one_line(" ".join(lines)) for suffix in PICTURES}
     return captions
+
+
+def _caption_of(file: _File, captions: dict[Place, dict[str, str]]) -> str:
+    """What the nearest text says of a picture, by its path from there or by its name alone; "" when none does."""
+    for place in (*((file.archive, folder) for folder in file.path.parents), (None, PurePosixPath("."))):
+        said, folder = captions.get(place, {}), place[1]
+        from_there = file.path.relative_to(folder) if file.path.is_relative_to(folder) else file.path
+        if caption := said.get(str(from_there)) or said.get(file.path.name):
+            return caption
+    return ""
 
 
 def _pair(line: str) -> tuple[str, str] | None:
     """(file, caption) of `name.png: caption` or of {"file": "name.png", "caption": "caption"}; None for any other line."""
-    if line.lstrip().startswith("{"):
+    if len(line) > MAX_LINE:
+        return None
+    if line.startswith("{"):
         try:
             row = json.loads(line)
         except (ValueError, RecursionError):
             return None
         file, caption = row.get("file"), row.get("caption")
         return (file, caption) if isinstance(file, str) and isinstance(caption, str) else None
-    match = re.match(rf"\s*(.+?(?:{'|'.join(map(re.escape, PICTURES))}))\s*[\t:=,;|]\s*(\S.*)", line, re.IGNORECASE)
-    return (match[1], match[2]) if match else None
+    match = re.match(rf"(.+?(?:{'|'.join(map(re.escape, PICTURES))}))\s*[\t:=,;|](.*)", line, re.IGNORECASE)
+    return (match[1], match[2].strip()) if match and match[2].strip() else None
 
 
 def _one_line(text: str) -> str:
@@ -254,7 +281,7 @@ def _one_line(text: str) -> str:
 def _words_of(name: str) -> str:
     """What a file's name says, without the numbers that tell copies apart; "" for a name of numbers alone."""
     words = re.sub(r"[\W_]+", " ", PurePosixPath(name).stem).strip()
-    return re.sub(r"( ?\d+)+$", "", words).lower()[:MAX_PROMPT]
+    return words.rstrip("0123456789 ").lower()[:MAX_PROMPT]
 
 
 # --- start -----------------------------------------------------------------------------------------------------------------------
@@ -274,10 +301,13 @@ def start(owner: str, pictures: Pictures, request: RetrainRequest, *, base: Path
     """Queue a retraining of the checkpoint in `base` and return its token (see `jobs.Jobs.start`).
 
     `name` is what the new checkpoint is called: letters, digits and hyphens. The pictures go into the job's folder in the packed layout
-    that `data.load_source` reads.
+    that `data.load_source` reads; so does a base that was made here, which may be swept before this job's turn comes.
     """
-    settings = settings_of(request, base=base, base_ref=base_ref, name=name)
-    return jobs.shared().start(owner, f"{__name__}:run", settings, packed(pictures))
+    settings, files = settings_of(request, base=base, base_ref=base_ref, name=name), packed(pictures)
+    if base_ref.startswith(REF):
+        files |= {f"base/{path.name}": path.read_bytes() for path in base.iterdir() if path.is_file()}
+        settings["base"] = "base"
+    return jobs.shared().start(owner, f"{__name__}:run", settings, files)
 
 
 def settings_of(request: RetrainRequest, *, base: Path, base_ref: str, name: str) -> dict[str, Any]:
@@ -382,7 +412,7 @@ def learn(work: jobs.Work, folder: Path, *, progress: bool = False, go_on: str =
     """`run` with the checkpoint in `folder`. `progress` shows a bar; `go_on` says what whoever stops it should do to go on."""
     torch.set_num_threads(1)
     settings = work.settings
-    base = load(settings["base"])
+    base = load(work.folder / settings["base"])
     data = load_source(work.folder / "data", side=base.config.side, split="all")
     part, held, apart = hold_out(data)
     train_config = settings_for(base.config, settings)
@@ -449,7 +479,7 @@ def adapted(base: LunarCore, data: SpriteSet, *, seed: int = 0) -> LunarCore:
     """A copy of `base` that can draw the colours of `data` and knows its words; every weight is still that of `base`."""
     model = LunarCore.from_config(base.config.replace(sampler="normal", ranking="latent"))
     start_from(model, base)
-    model.words = {**base.words, **count_words(data.captions)} if base.config.use_text else {}
+    model.words = dict(Counter(base.words) + Counter(count_words(data.captions))) if base.config.use_text else {}
     if isinstance(model.head, PaletteHead):
         size, channels = base.config.palette_size, base.config.channels
         model.head.adopt_palette(fit_palette(data.images, size, channels, seed=seed))

@@ -274,11 +274,16 @@ def test_a_sentence_of_the_job_comes_in_the_visitors_language(table, base, files
 
 
 def test_a_model_ref_of_a_job_loads_for_any_call_of_this_server_and_no_health_report_tells_it(table, base, files):
+    """Its words and its description had to be fetched from the Hub first, by the word panel and the Model view."""
+    from lunaris.pixel.demo.about import VIEW
     from lunaris.pixel.demo.common import model_for
     from lunaris.pixel.demo.texts import FAMILY
+    from lunaris.pixel.demo.words import words_of
 
     token = view.pixel_retrain_start(files, steps=10, model=base, request=ANA)["job"]
     ref = wait(token, "done")["model"]
+    assert {"red", "thing"} <= words_of(ref, ANA).keys() and words_of(f"{ref}0", ANA) == {}
+    assert VIEW.describe_without_network(ref, ANA)["weights"] == hub.weight_hash(retrain.model_folder(ref))
     away = gr.Request(headers={"host": "abc.gradio.live"}, client={"host": "8.8.8.8", "port": 1})
     loaded = model_for(ref, away)
     assert loaded.weights == hub.weight_hash(retrain.model_folder(ref))

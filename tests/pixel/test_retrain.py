@@ -3,9 +3,11 @@
 import io
 import json
 import random
+import shutil
 import struct
 import subprocess
 import sys
+import time
 import zipfile
 import zlib
 from pathlib import Path
@@ -109,6 +111,34 @@ def test_a_zip_gives_what_its_files_give(upload):
     together, alone = read_uploads(upload({"all.zip": zipped(inside)}), side=16), read_uploads(upload(files), side=16)
     assert np.array_equal(together.data.images, alone.data.images) and together.data.captions == alone.data.captions
     assert not together.notes
+
+
+def test_a_text_speaks_for_its_own_folder_and_archive(upload):
+    """One table held the captions of a whole upload, by name alone: the cats of one ZIP were trained as the dogs of another."""
+    cats, dogs, other = (dict(zip(("0.png", "1.png"), list(drawn(6).values())[i : i + 2], strict=True)) for i in (0, 2, 4))
+    listed = {f"cat/{name}": content for name, content in cats.items()} | {"cat/captions.txt": b"0.png: a cat\n1.png: two cats"}
+    beside = {f"dog/{name}": content for name, content in dogs.items()} | {"dog/0.txt": b"a dog", "dog/1.txt": b"two dogs"}
+    above = {f"sub/{name}": content for name, content in other.items()} | {"captions.txt": b"sub/0.png: a hat\n1.png: two hats"}
+    expected = ["a cat", "two cats", "a dog", "two dogs", "a hat", "two hats"]
+    together = read_uploads(upload({"all.zip": zipped(listed | beside)}), side=16)
+    assert list(together.data.captions) == expected[:4]
+    apart = read_uploads(upload({"cats.zip": zipped(listed), "dogs.zip": zipped(beside), "hats.zip": zipped(above)}), side=16)
+    assert list(apart.data.captions) == expected and not apart.notes
+    loose = read_uploads(upload({"hats.zip": zipped(other), "cats.zip": zipped(listed), "captions.txt": b"0.png: a thing"}), side=16)
+    assert list(loose.data.captions) == ["a thing", "sprite", "a cat", "two cats"]
+
+
+def test_long_names_and_lines_take_no_time(upload):
+    """The digits of a name were matched in every way there is, two to the power of their number, while nobody else was served: the names
+    of downloaded photographs have forty. A line of captions.txt took the square of its length."""
+    photo, number = "425678901_1234567890123456_1234567890123456789_n.jpg", "1" * 60 + "a.png"
+    files = dict(zip([photo, number, "apple-12 34.png", "x.png"], drawn(4).values(), strict=True))
+    lines = [b" " * 10**6 + b"x", b"x.png" + b"\t" * 10**6, b"x.png" * 10**5, b"x.png\t =  a red thing  "]
+    started = time.process_time()
+    texts = {"a.zip": zipped({f"{i}/captions.txt": line for i, line in enumerate(lines)}), "captions.txt": lines[-1]}
+    pictures = read_uploads(upload(files | texts), side=16)
+    assert time.process_time() - started < 5
+    assert pictures.data.captions == ("425678901 1234567890123456 1234567890123456789 n", "1" * 60 + "a", "apple", "a red thing")
 
 
 def test_larger_and_smaller_pictures_are_fitted(upload):
@@ -236,6 +266,12 @@ def test_too_few_pictures_are_refused_with_the_first_reason(upload):
         read_uploads([], side=16)
 
 
+def test_too_few_pictures_are_refused_in_a_whole_sentence_whatever_was_wrong(upload):
+    """The count of unreadable lines stood there alone: "got 1 (3)"."""
+    with pytest.raises(ValueError, match=r"got 2 \(captions.txt: 3 lines are not of the form <name.png: caption>\); add PNG"):
+        read_uploads(upload({**dict(list(GOOD.items())[:2]), "captions.txt": b"a\nb\nc"}), side=16)
+
+
 def test_invisible_colour_makes_no_two_pictures_different(upload):
     name, content = next(iter(GOOD.items()))
     painted = np.asarray(Image.open(io.BytesIO(content)).convert("RGBA")).copy()
@@ -291,6 +327,13 @@ def test_an_adapted_model_has_the_weights_of_its_base_the_visitors_colours_and_b
     wanted = fit_palette(data.images, SMALL.palette_size, 4)
     assert {tuple(colour) for colour in wanted.tolist()} <= {tuple(colour) for colour in new.head.palette.tolist()}
     assert {"mágica", "flute", "red"} <= new.words.keys() and "flute" not in old.words
+
+
+def test_a_word_that_was_brought_keeps_how_often_the_base_saw_it(base):
+    """Its few pictures replaced the base's hundreds, and the Portuguese for it then went to another word ("taça": trophy, cup)."""
+    old, data = load(base), set_of(["red thing"] * 3)
+    new = adapted(load(base), data)
+    assert new.words["red"] == old.words["red"] + 3 > new.words["thing"] == 3
 
 
 def test_a_tenth_is_held_out_in_whole_groups_and_nothing_of_few():
@@ -439,6 +482,19 @@ def test_the_ref_of_a_job_leads_to_its_model_and_nowhere_else(base, table, monke
     ):
         with pytest.raises(FileNotFoundError, match="this server has no such training"):
             retrain.model_folder(other)
+
+
+def test_a_base_that_was_made_here_may_be_swept_before_the_turn_of_its_heir(base, table, monkeypatch, upload):
+    """A waiting training knew only the path of the other one's model, which the next visitor's start could delete."""
+    monkeypatch.setattr(table, "_enqueue", lambda owner, name: None)
+    pictures = read_uploads(upload(drawn(5)), side=16)
+    first = table.start("ana", "x:y", {}, {f"model/mine/{path.name}": path.read_bytes() for path in Path(base).iterdir()})
+    ref = retrain.ref_of(first)
+    second = retrain.start("bia", pictures, RetrainRequest(steps=10), base=retrain.model_folder(ref), base_ref=ref, name="heir")
+    shutil.rmtree(table.folder(first))
+    settings = json.loads((table.folder(second) / "job.json").read_text())["settings"]
+    assert retrain.run(jobs.Work(table.folder(second), settings))
+    assert str(table.root) not in (retrain.model_folder(retrain.ref_of(second)) / "README.md").read_text()
 
 
 def test_a_space_built_from_it_opens_with_it_alone(retrained, tmp_path):

@@ -5,6 +5,7 @@ import html
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import gradio as gr
@@ -57,18 +58,31 @@ def _arrive(way: list[str], path: str | None) -> tuple[Any, ...]:
 # --- models ----------------------------------------------------------------------------------------------------------------------
 
 
-CHECKPOINTS = model_view.Checkpoints(FAMILY, pixel.CHECKPOINT, lambda folder: pixel.load(folder))
-default_ref, bundled_refs, folder_of = CHECKPOINTS.default_ref, CHECKPOINTS.bundled_refs, CHECKPOINTS.folder_of
+class Checkpoints(model_view.Checkpoints):
+    """Those of the family, and the models that visitors have retrained, which whoever has the name may use."""
+
+    def model_for(self, ref: Any, request: gr.Request | None, **options: bool) -> models.Loaded:
+        if folder := _retrained(ref):
+            # under a name of their own: /healthz names only what is loaded for the family itself
+            return models.shared().get("retrained", str(folder), self.load)
+        return super().model_for(ref, request, **options)
+
+    def folder_of(self, ref: str, request: gr.Request | None) -> Path | None:
+        return _retrained(ref) or super().folder_of(ref, request)
 
 
-def model_for(ref: Any, request: gr.Request | None, **options: bool) -> models.Loaded:
-    """`Checkpoints.model_for`, and the models that visitors have retrained, which whoever has the name may use."""
-    if isinstance(ref, str) and ref.strip().startswith("retrained:"):
-        from lunaris.pixel.retrain import model_folder
+def _retrained(ref: Any) -> Path | None:
+    """Where the model of a "retrained:…" lies, None for another ref. Raises FileNotFoundError when this server has it no longer."""
+    if not isinstance(ref, str) or not ref.strip().startswith("retrained:"):
+        return None
+    from lunaris.pixel.retrain import model_folder
 
-        # under a name of their own: /healthz names only what is loaded for the family itself
-        return models.shared().get("retrained", str(model_folder(ref.strip())), CHECKPOINTS.load)
-    return CHECKPOINTS.model_for(ref, request, **options)
+    return model_folder(ref.strip())
+
+
+CHECKPOINTS = Checkpoints(FAMILY, pixel.CHECKPOINT, lambda folder: pixel.load(folder))
+default_ref, bundled_refs = CHECKPOINTS.default_ref, CHECKPOINTS.bundled_refs
+model_for, folder_of = CHECKPOINTS.model_for, CHECKPOINTS.folder_of
 
 
 def has_flow(ref: str, request: gr.Request | None = None) -> bool:
