@@ -13,10 +13,12 @@ Why no principal axes, the usual plane: two axes hold 27 % of what the latents o
 plane along them shows the same average blob in other colours. Between four corners, a person sees what turns into what.
 """
 
+import contextlib
 import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
+from decimal import Decimal
 
 import numpy as np
 import torch
@@ -188,18 +190,20 @@ class Term:
 
     def __str__(self) -> str:
         text = self.text if re.fullmatch(r"[\w ]+", self.text) else f'"{self.text}"'
-        return text if abs(self.weight) == 1 else f"{abs(self.weight):g}*{text}"
+        return text if abs(self.weight) == 1 else f"{Decimal(repr(abs(self.weight))).normalize():f}*{text}"
 
 
 @dataclass(frozen=True)
 class Workings:
     """What a sum is made of, in pictures: each term's own sprite, the sum after each term, and the results, `n` of them.
 
-    All but the results have the z of the first; sums[-1] is results[0].
+    All but the results have the z of the first; sums[-1] is results[0]. `steps` are the terms of each sum: where those so far cancel each
+    other out, there is nothing to draw, and no step.
     """
 
     terms: tuple[Term, ...]
     of_terms: RgbaBatch
+    steps: tuple[tuple[Term, ...], ...]
     sums: RgbaBatch
     results: RgbaBatch
 
@@ -242,6 +246,10 @@ def written(terms: tuple[Term, ...]) -> str:
     return " ".join([str(first), *(f"{'+' if term.weight > 0 else '-'} {term}" for term in others)])
 
 
+class CancelledError(ValueError):
+    """A sum of which nothing is left."""
+
+
 def combine(texts: Float[Tensor, "k l"], weights: list[float]) -> Float[Tensor, "1 l"]:
     """The weighted sum of the directions of text vectors, as long as the added ones are on average; a single term is itself.
 
@@ -259,7 +267,7 @@ def combine(texts: Float[Tensor, "k l"], weights: list[float]) -> Float[Tensor, 
     share = torch.tensor(weights, device=texts.device)[:, None]
     total = (share * texts / lengths.clamp_min(1e-6)).sum(0, keepdim=True)
     if total.norm() < 1e-3:
-        raise ValueError(f"the terms cancel each other out, so nothing is left to draw; try {EXAMPLE}")
+        raise CancelledError(f"the terms cancel each other out, so nothing is left to draw; try {EXAMPLE}")
     return total / total.norm() * lengths[share > 0].mean()
 
 
@@ -281,14 +289,19 @@ def work_out(
     count = PixelRequest(n=n, **order).n
     texts = torch.cat([_embed(model, term.text) for term in terms])
     weights = [term.weight for term in terms]
-    sums = torch.cat([combine(texts[:k], weights[:k]) for k in range(1, len(terms) + 1)])
+    sums = {}
+    for k in range(1, len(terms)):
+        with contextlib.suppress(CancelledError):
+            sums[terms[:k]] = combine(texts[:k], weights[:k])
+    sums[terms] = combine(texts, weights)
     noise = model.noise(seed, count) * temperature
 
     def draw(z: Tensor, text: Tensor) -> RgbaBatch:
         return finish(from_model(model.decode_each(z, text, guidance)), palette=palette)
 
     own = np.concatenate([generate_request(model, request) for request in alone])
-    return Workings(terms, own, draw(noise[:1].expand(len(terms), -1), sums), draw(noise, sums[-1:]))
+    steps = draw(noise[:1].expand(len(sums), -1), torch.cat([*sums.values()]))
+    return Workings(terms, own, tuple(sums), steps, draw(noise, sums[terms]))
 
 
 def arithmetic(

@@ -154,6 +154,7 @@ def test_a_bad_point_is_one_sentence(model):
         ("  a red   cat\n+ a hat ", [("a red cat", 1), ("a hat", 1)]),
         ("1.5*cat + 0.5 × hat - 2*red", [("cat", 1.5), ("hat", 0.5), ("red", -2)]),
         ("1,5*gato - ,25*azul", [("gato", 1.5), ("azul", -0.25)]),
+        ("0.00001*cat + 1.2345678*hat", [("cat", 1e-5), ("hat", 1.2345678)]),  # written as 1e-05, it could not be read again
         ("2 cats", [("2 cats", 1)]),  # without * a number is a word
         ("coração cor-de-rosa - rosa", [("coração cor-de-rosa", 1), ("rosa", -1)]),
         ("cat -red", [("cat", 1), ("red", -1)]),
@@ -236,6 +237,16 @@ def test_the_workings_show_each_term_and_each_sum_with_the_same_z(model):
         np.testing.assert_array_equal(step, arithmetic(model, written(found.terms[:k]), n=1, seed=6)[0])
     np.testing.assert_array_equal(found.sums[-1], found.results[0])
     assert len(found.results) == 4
+
+
+def test_terms_that_cancel_on_the_way_leave_out_a_step(model):
+    """cat - cat + ghost was refused for the step that nobody had asked to see."""
+    found = work_out(model, "cat - cat + ghost", n=2, seed=6)
+    assert [written(step) for step in found.steps] == ["cat", "cat - cat + ghost"] and len(found.sums) == 2
+    np.testing.assert_array_equal(found.results[0], found.sums[1])
+    np.testing.assert_array_equal(found.sums[0], generate(model, "cat", n=1, seed=6)[0])
+    with pytest.raises(ValueError, match="the terms cancel each other out"):
+        work_out(model, "ghost + cat - ghost - cat")
 
 
 def test_colours_can_be_swapped_by_arithmetic(shipped):

@@ -220,7 +220,8 @@ def pixel_arithmetic(
         model: A bundled checkpoint such as "pixel-16", or owner/name[@revision] on the Hugging Face Hub; empty is the default.
 
     Returns:
-        The sprites of the result, one PNG each; a sprite of each term; a sprite of the sum after each term; what made them.
+        The sprites of the result, one PNG each; a sprite of each term; a sprite of the sum after each term, unless it is nothing; what
+        made them.
     """
     from lunaris.pixel import explore, replay, unknown_words
 
@@ -244,7 +245,7 @@ def pixel_arithmetic(
         sign = ("+ " if i else "") if term.weight > 0 else "− "
         prompt = PixelRequest(prompt=term.text, **alone).to_dict()
         of_terms.append((stamped(slug(term.text), found.of_terms[i : i + 1], 0, "generate", **prompt), sign + str(term).replace("*", "×")))
-        so_far = explore.written(terms[: i + 1])
+    for i, so_far in enumerate(map(explore.written, found.steps)):
         path = stamped(slug(so_far), found.sums[i : i + 1], 0, "arithmetic", expression=so_far, **alone)
         sums.append((path, so_far.replace(" - ", " − ").replace("*", "×")))
     unknown = list(dict.fromkeys(word for term in terms for word in unknown_words(loaded.model, term.text)))
