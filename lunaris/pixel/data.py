@@ -9,6 +9,7 @@ Training and validation are split by group, never by index: variants of one thin
 import functools
 import json
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -120,7 +121,7 @@ def _read_packed(path: Path, side: int) -> SpriteSet:
     try:
         with np.load(path, allow_pickle=False) as data:
             images = data["images"]
-    except (OSError, ValueError, KeyError, zipfile.BadZipFile) as error:
+    except (OSError, EOFError, ValueError, KeyError, zipfile.BadZipFile, zlib.error) as error:
         raise ValueError(
             f"{path.name} must hold an array 'images' without Python objects ({type(error).__name__}); pack it again"
         ) from None
@@ -160,11 +161,17 @@ def _row_beside(folder: Path, path: Path) -> dict:
 def _read_captions(path: Path) -> list[dict]:
     if not path.is_file():
         raise FileNotFoundError(f'no {path.name} beside the pictures; write one JSON object per line with a "caption"')
+    try:
+        lines = path.read_text(encoding="utf-8-sig").split("\n")  # splitlines also cuts at what JSON allows inside a text
+    except UnicodeDecodeError:
+        raise ValueError(f"{path.name} must be UTF-8 text, got bytes that are none; save it as UTF-8") from None
     rows = []
-    for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+    for number, line in enumerate(lines, 1):
+        if not line.strip():
+            continue
         try:
             row = json.loads(line)
-        except json.JSONDecodeError:
+        except (json.JSONDecodeError, RecursionError):
             raise ValueError(f"{path.name} line {number} is not JSON; write one object per line") from None
         if not isinstance(row, dict) or not isinstance(row.get("caption"), str):
             raise ValueError(f'{path.name} line {number} has no text under "caption"; add it')
@@ -227,12 +234,13 @@ class Batches:
 
 
 def fit_palette(images: RgbaBatch, size: int, channels: int, *, seed: int = 0) -> Tensor:
-    """Up to `size` colours (p, c) for these pictures, in the model's own values; the first is transparent when there is alpha.
+    """Up to `size` colours (p, c) for these pictures, in the model's own values.
 
-    All colours when they are few enough (exact). Else those that fill at least a thousandth of the pixels, so that drawings from a fixed
-    palette stay exact, and k-means on a sample of the others (Lloyd 1982).
+    All colours when they are few enough (exact), the most frequent first. Else transparent, if there is alpha; those that fill at least a
+    thousandth of the other pixels, so that drawings from a fixed palette stay exact; and k-means on a sample of the rest (Lloyd 1982).
     """
-    packed, counts = np.unique(np.ascontiguousarray(images).view(np.uint32), return_counts=True)
+    visible = np.where(images[..., 3:] > 0, images, np.uint8(0))  # editors keep colours where nothing shows
+    packed, counts = np.unique(visible.view(np.uint32), return_counts=True)
     by_use = packed[np.argsort(-counts, kind="stable")]
     seen = by_use.view(np.uint8).reshape(-1, 1, 1, 4)  # as pictures of one pixel
     colours = to_model(seen, channels)[:, :, 0, 0]

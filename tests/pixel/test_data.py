@@ -53,6 +53,14 @@ def test_packed_layout_and_pngs_with_captions_give_the_same_set(tmp_path):
         assert found.captions == tuple(made.captions) and found.groups == tuple(f"g{i}" for i in range(6))
 
 
+def test_a_line_of_captions_ends_where_the_file_says_so(tmp_path):
+    """A caption with U+2028, which JSON may hold as it is, was cut in two, and refused as no JSON."""
+    made, rows = drawn(2), ['{"caption": "a red\u2028key"}', "", '{"caption": "a blue key"}']
+    np.savez(tmp_path / "set.npz", images=made.images)
+    (tmp_path / "set.captions.jsonl").write_text("\r\n".join(rows), "utf-8-sig", newline="")
+    assert load_source(tmp_path, side=SIDE, split="all").captions == ("a red key", "a blue key")
+
+
 def test_captions_come_from_text_files_or_file_names(tmp_path):
     image = Image.fromarray(drawn(1).images[0])
     image.save(tmp_path / "red_potion-02.png")
@@ -127,6 +135,12 @@ def test_bad_folders_are_refused_in_one_sentence(tmp_path):
         write_packed(folder, images, captions)
         with pytest.raises(ValueError, match=message):
             load_source(folder, side=SIDE)
+    (tmp_path / "text/set.captions.jsonl").write_bytes('{"caption": "poção"}'.encode("latin-1"))
+    with pytest.raises(ValueError, match="set.captions.jsonl must be UTF-8 text, got bytes that are none; save it as UTF-8"):
+        load_source(tmp_path / "text", side=SIDE)
+    (tmp_path / "text/set.npz").write_bytes(b"")
+    with pytest.raises(ValueError, match=r"set.npz must hold an array 'images' without Python objects \(EOFError\); pack it again"):
+        load_source(tmp_path / "text", side=SIDE)
     (tmp_path / "count" / "set.captions.jsonl").unlink()
     with pytest.raises(FileNotFoundError, match="no set.captions.jsonl beside the pictures"):
         load_source(tmp_path / "count", side=SIDE)
@@ -209,6 +223,16 @@ def test_palette_of_few_colours_is_exact_and_starts_with_the_most_used():
     palette = fit_palette(made.images, 256, 4)
     expected = {tuple(map(float, to_model(c.reshape(1, 1, 1, 4))[0, :, 0, 0])) for c in np.unique(made.images.reshape(-1, 4), axis=0)}
     assert {tuple(map(float, row)) for row in palette} == expected and not palette[0].any()
+
+
+def test_what_no_one_sees_takes_no_place_in_a_palette():
+    """Editors keep colours under alpha 0. Where these alone were too many, there was nothing left to draw samples from, and a traceback."""
+    rng = np.random.default_rng(0)
+    images = rng.integers(0, 256, (20, 8, 8, 4), np.uint8)
+    images[..., 3] = 0
+    images[:, 2:4, 2:6] = [200, 30, 30, 255]
+    assert fit_palette(images, 16, 4).tolist() == fit_palette(np.where(images[..., 3:] > 0, images, 0), 16, 4).tolist()
+    assert len(fit_palette(images, 16, 4)) == 2
 
 
 def test_kmeans_palette_is_better_than_random_colours():
