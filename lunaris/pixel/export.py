@@ -3,6 +3,7 @@
 import io
 import itertools
 import json
+import math
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path, PurePosixPath
@@ -38,9 +39,8 @@ def sheet(
         raise ValueError(
             f"columns must be from 0 to {n}, padding from 0 to 64 and scale from 1 to 64, got {columns}, {padding}, {scale}; try 0, 0, 1"
         )
-    columns = columns or int(np.ceil(np.sqrt(n)))
-    size = [(count * (side + padding) - padding) * scale for count, side in ((columns, w), (-(-n // columns), h))]
-    _check_size("the sheet", size[0] * size[1], MAX_PIXELS)
+    columns = columns or math.ceil(math.sqrt(n))
+    size = sheet_size(images, columns=columns, scale=scale, padding=padding)
     frames = {}
     for i, name in enumerate(_unique(names)):
         x, y = (i % columns) * (w + padding) * scale, (i // columns) * (h + padding) * scale
@@ -60,6 +60,15 @@ def sheet(
         "scale": "1",
     }
     return grid(images, columns=columns, scale=scale, gap=padding), {"frames": frames, "meta": meta}
+
+
+def sheet_size(images: RgbaBatch, *, columns: int = 0, scale: int = 1, padding: int = 0) -> tuple[int, int]:
+    """Width and height that `grid` will need. Raises ValueError above MAX_PIXELS, which no reader of ours takes."""
+    n, h, w, _ = images.shape
+    columns = min(n, columns or math.ceil(math.sqrt(n)))
+    width, height = ((count * (side + padding) - padding) * scale for count, side in ((columns, w), (-(-n // columns), h)))
+    _check_size("the sheet", width * height, MAX_PIXELS)
+    return width, height
 
 
 def gif(frames: RgbaBatch, *, scale: int = 8, ms: int = 120, bounce: bool = True) -> bytes:

@@ -135,6 +135,7 @@ def save_result(images: RgbaBatch, path: str | Path, output: PixelFiles | None =
     if kind == ".zip":
         files = export.run_files(export.sprites(images, record), run, scale=scale, columns=columns)
         return write_file(path, export.bundle(files))
+    export.sheet_size(images, columns=columns, scale=scale)
     if output.atlas:
         names = run.names() if run else export.plain_names(len(images))
         _, atlas = export.sheet(images, names, columns=columns, scale=scale, file=path.name)

@@ -21,6 +21,7 @@ from lunaris.core.images import Rgba, RgbaBatch, fit_square, grid, png_bytes, re
 from lunaris.core.provenance import Verdict
 from lunaris.core.runtime import get_optimal_device
 from lunaris.pixel.explore import arithmetic, decode_point, latent_map, reconstruct
+from lunaris.pixel.export import sheet_size
 from lunaris.pixel.generate import generate_request, interpolate, interpolate_prompts
 from lunaris.pixel.model import LunarCore, load
 from lunaris.pixel.run import PixelRun
@@ -96,7 +97,11 @@ def png(
     columns: int = 0,
     padding: int = 0,
 ) -> bytes:
-    """A stamped PNG of picture `index`, or of all as a sheet; record None (private) writes the AI-generated mark alone."""
+    """A stamped PNG of picture `index`, or of all as a sheet; record None (private) writes the AI-generated mark alone.
+
+    Raises ValueError for one that would be too large to be read again.
+    """
+    sheet_size(images if index is None else images[index][None], columns=columns, scale=scale, padding=padding)
     shows = {"index": index, "scale": scale, "columns": columns, "padding": padding}
     image = upscale(images[index], scale) if index is not None else grid(images, columns=columns, scale=scale, gap=padding)
     return provenance.stamp(png_bytes(image), None if record is None else {**record, **shows})

@@ -16,6 +16,7 @@ from lunaris.pixel import (
     generate_request,
     interpolate,
     interpolate_prompts,
+    replay,
     save_result,
     sprites,
     unknown_words,
@@ -114,6 +115,21 @@ def test_saved_sheet_reads_back(model, tmp_path):
         save_result(images, tmp_path / "s.exe")
     with pytest.raises(OSError, match="cannot write .*choose another --out"):
         save_result(images, tmp_path / "none" / "s.png")
+
+
+def test_no_sheet_is_written_that_nothing_reads_again(model, tmp_path):
+    """The command line wrote them, stamped, and replay refused them; at scale 64 one took gigabytes."""
+    images = np.zeros((64, 16, 16, 4), np.uint8)
+    assert read_image(save_result(images, tmp_path / "s.png", PixelFiles(scale=32, columns=8))).shape == (4096, 4096, 4)
+    for write in (
+        lambda: save_result(images, tmp_path / "t.png", PixelFiles(scale=64, columns=8)),
+        lambda: replay.png(images, None, scale=64),
+        lambda: replay.png(images, None, scale=33),
+    ):
+        with pytest.raises(ValueError, match="the sheet must have at most 16,777,216 pixels, got .*; use a smaller scale or fewer sprites"):
+            write()
+    assert not (tmp_path / "t.png").exists()
+    assert read_image(replay.png(images, None, index=3, scale=64)).shape == (1024, 1024, 4)
 
 
 # --- figures -----------------------------------------------------------------------------------------------------------------------
