@@ -290,7 +290,7 @@ OBJECTS = (
     ("relógio", "clock", "m", ("saber as horas", "tell the time"), ("metal e vidro", "metal and glass")),
     ("chapéu", "hat", "m", ("proteger a cabeça do sol", "keep the sun off"), ("palha", "straw")),
     ("livro", "book", "m", ("conhecer novas histórias", "discover new stories"), ("papel", "paper")),
-    ("espelho", "mirror", "m", ("ver o próprio rosto", "see your own face"), ("vidro", "glass")),
+    ("espelho", "mirror", "m", ("ver o próprio rosto", "see a face in the glass"), ("vidro", "glass")),
     ("cesta", "basket", "f", ("carregar frutas", "carry fruit"), ("palha", "straw")),
     ("sino", "bell", "m", ("chamar as pessoas", "call people"), ("metal", "metal")),
     ("corda", "rope", "f", ("amarrar o barco", "tie up the boat"), ("algodão", "cotton")),
@@ -538,7 +538,7 @@ From that day on the two were never apart. | It feels good to give back what bel
 ? De longe se ouvia {sound}. | No ar havia {smell}.
 /
 — Você viu {pet.meu}? — perguntou {h} a {a}, {j.o} da vila. | — {a}, {n} passou por aqui? — perguntou {h}. {j.O} da vila pensou um pouco.
-— Vi, sim — respondeu {a}. — Passou por aqui agora mesmo. | — Acho que ouvi um barulho ali perto — respondeu {a}.
+— Sim, agora mesmo — respondeu {a}. — Foi para aquele lado. | — Acho que ouvi um barulho ali perto — respondeu {a}.
 {h} procurou com cuidado e ouviu um ruído {where}. | {h} deu alguns passos e viu alguma coisa se mexer {where}.
 Era {n}, {pet[cansado/cansada]} e com fome! | Era {n}, {pet[assustado/assustada]}, mas {pet[inteiro/inteira]}!
 {h} pegou {n} no colo e voltou para casa. | {h} abraçou {pet.o} e quase chorou de alegria.
@@ -551,11 +551,11 @@ Naquela noite, {n} dormiu ao lado da cama {h.do}. | Desde então, {h} fecha o po
 ? From far away one could hear {sound}. | There was a smell of {smell} in the air.
 /
 "Have you seen my {pet}?" {h} asked {a}, the {j}. | "{a}, did {n} come this way?" asked {h}. The {j} thought for a moment.
-"Yes, I have," answered {a}. "It passed by just now." | "I think I heard a noise over there," answered {a}.
+"Yes, just now," answered {a}. "It went that way." | "I think I heard a noise over there," answered {a}.
 {h} searched carefully and heard a sound {where}. | {h} took a few steps and saw something move {where}.
 It was {n}, tired and hungry! | It was {n}, frightened but safe!
 {h} picked {n} up and went home. | {h} hugged {pet.the} and almost cried for joy.
-That night {n} slept beside {h}'s bed. | Since then {h} closes the gate every night.
+That night {n} slept beside {h}'s bed. | Ever since, {h} has closed the gate every night.
 """,
     },
     "storm": {
@@ -581,7 +581,7 @@ A clap of thunder made {f} tremble with fear. | The rain fell so hard that nobod
 The two ran to {a}'s house and sat down by the fire. | {a} opened the door, and the two came in, wet to the bone.
 {a} served hot tea and told an old story. | {a} brought two towels and made hot chocolate.
 When the rain was over, a rainbow appeared in the sky. | An hour later the sun was shining again.
-"Thank you for your help," said {f} before they left. | {h} never forgot that day. | Since then {h} and {f} visit {a} every Sunday.
+"Thank you for your help," said {f} before they left. | {h} never forgot that day. | Ever since, {h} and {f} have visited {a} every Sunday.
 """,
     },
     "gift": {
@@ -613,7 +613,7 @@ On the day of the party {f} opened the parcel with wide eyes. | When {f} opened 
 {h} sempre quis aprender a {skill}. | Havia muito tempo que {h} queria aprender a {skill}.
 {when}, {h.ele} tomou coragem e foi {p.ao} falar com {a}, {j.o} da vila. | {when}, {h.ele} procurou {a}, que trabalhava {p.no} como {j}.
 — Você me ensina a {skill}? — perguntou {h}. | — Quero aprender a {skill} — disse {h}, com a voz firme.
-— Ensino, mas é preciso ter paciência — respondeu {a}. | — Então vamos começar já — respondeu {a}, com um sorriso.
+— Ensino, mas é preciso ter paciência — respondeu {a}. | — Vamos começar já — respondeu {a}, com um sorriso.
 /
 No primeiro dia, nada deu certo. | A primeira tentativa foi um desastre. | Era mais difícil do que parecia.
 ? {f} passou por ali e riu, mas {h} nem ligou. | {h} pensou em desistir, mas ouviu {sound} e respirou fundo.
@@ -626,7 +626,7 @@ Hoje, {h} já ensina {f} a {skill}. | Quem tem paciência aprende, pensou {h}. |
 {h} had always wanted to learn to {skill}. | For a long time {h} had wanted to learn to {skill}.
 {when}, {h.he} took heart and went to {p.the} to talk to {a}, the {j}. | {when}, {h.he} went to see {a}, who worked {p.at} as {j.a}.
 "Will you teach me to {skill}?" asked {h}. | "I want to learn to {skill}," said {h} in a firm voice.
-"I will, but you need to be patient," answered {a}. | "Then let us begin at once," answered {a} with a smile.
+"I will teach you, but you need to be patient," answered {a}. | "Let us begin at once," answered {a} with a smile.
 /
 On the first day nothing went well. | The first try was a disaster. | It was harder than it looked.
 ? {f} passed by and laughed, but {h} did not mind. | {h} thought of giving up, but then {h.he} heard {sound} and took a deep breath.
@@ -657,7 +657,7 @@ Dividir deixa tudo mais gostoso, pensou {h}. | Desde aquele dia, {hf[os dois/as 
 /
 The two sat down to eat and to look at {sight}. | They ate slowly and listened to {sound}.
 In return {f} lent {h} {f.his} {x}. | "Tomorrow I will bring my {x} for you to use," {f} promised.
-Everything tastes better when it is shared, thought {h}. | Since that day the two share their snack at school. | The basket came home empty, but {h} came home happy.
+Everything tastes better when it is shared, thought {h}. | Ever since, the two have shared their snack at school. | The basket came home empty, but {h} came home happy.
 """,
     },
     "night": {
@@ -695,7 +695,7 @@ Those who look closely lose their fear, thought {h}. | The next night {h} slept 
 {h} fez um buraco atrás da casa, pôs a semente e cobriu com terra. | {h} escolheu um canto do quintal e plantou a semente com cuidado.
 Para marcar o lugar, {h.ele} deixou ali {x.seu}. | Ao lado, {h.ele} pôs {x.um}, para não esquecer o lugar.
 {weeks} semanas se passaram, e nada apareceu. | Durante {weeks} semanas, só se via terra.
-— Isso não vai nascer — disse {f}. | {f} achava que a semente estava velha.
+— Isso não vai nascer — disse {f}. | — Essa semente está velha — disse {f}.
 Mas {h} não desistiu e continuou a regar. | {h} não respondeu e foi buscar mais água.
 /
 Uma manhã, uma folhinha verde saiu da terra. | Um dia, depois da chuva, apareceu um broto verde.
@@ -708,7 +708,7 @@ Anos depois, a árvore dava {seeds} para a vila inteira. | Hoje a árvore é gra
 {h} dug a hole behind the house, put in the seed and covered it with soil. | {h} chose a corner of the yard and planted the seed with care.
 To mark the place, {h.he} left {h.his} {x} there. | Next to it {h.he} put {x.a}, so as not to forget the place.
 {weeks} weeks went by, and nothing happened. | For {weeks} weeks there was nothing but soil.
-"Nothing will grow there," said {f}. | {f} thought that the seed was too old.
+"Nothing will grow there," said {f}. | "That seed is too old," said {f}.
 But {h} did not give up and kept watering it. | {h} did not answer and went to fetch more water.
 /
 One morning a little green leaf came out of the ground. | One day, after the rain, there was a green shoot.
@@ -904,8 +904,7 @@ _DIALOGUES = {
 — Está ótimo. Posso levar {n}? — perguntou {h}. | — Combinado. Vou levar {n} também — disse {h}.
 — Claro, {pet.o} também vai gostar de ver {sight}. | — Claro! E eu levo {x.um} — disse {f}.
 — Então eu levo {fruit.um} para o lanche — disse {h}. | — E eu levo o suco — disse {h}.
-— Até amanhã, {h}! | — Não se atrase! — riu {f}.
-— Até amanhã! | — Pode deixar, até amanhã! — respondeu {h}.
+— Até amanhã, {h}!\\n— Até amanhã! | — Não se atrase! — riu {f}.\\n— Pode deixar, até amanhã! — respondeu {h}.
 """,
     ),
     "en": (
@@ -935,8 +934,7 @@ _DIALOGUES = {
 "That is fine. May I bring {n}?" asked {h}. | "Agreed. I will bring {n} as well," said {h}.
 "Of course, the {pet} will like to see {sight} too," said {f}. | "Of course! And I will bring {x.a}," said {f}.
 "Then I will bring {fruit.a} for a snack," said {h}. | "And I will bring the juice," said {h}.
-"See you tomorrow, {h}!" said {f}. | "Don't be late!" laughed {f}.
-"See you tomorrow!" answered {h}. | "I won't, see you tomorrow!" answered {h}.
+"See you tomorrow, {h}!" said {f}.\\n"See you tomorrow!" answered {h}. | "Don't be late!" laughed {f}.\\n"I won't, see you tomorrow!" answered {h}.
 """,
     ),
 }  # fmt: skip

@@ -120,6 +120,44 @@ def test_texts_are_clean(portuguese, english):
         assert story.genre in ("letter", "recipe", "how-to", "facts") or story.text[-1] in '.!?"', story.text
 
 
+# --- sense -----------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_reply_fits_the_words_it_answers(portuguese, english):
+    """Questions and replies were drawn apart, so "See you tomorrow, Beatrice!" could be answered by "I won't, see you tomorrow!", "did
+    Fumaça come this way?" by "Yes, I have", and "I want to learn to swim" by "I will"."""
+    fitting = {
+        r"\"I won't": r"Don't be late!",
+        r"— Pode deixar, até": r"Não se atrase!",
+        r"\"See you tomorrow!": r"See you tomorrow,",
+        r"\"Yes, I have": r"Have you ",
+        r"— Vi,": r"Você viu ",
+        r"\"I will,": r"Will you ",
+    }
+    answered = set()
+    for story in portuguese + english:
+        for said, reply in itertools.pairwise(story.text.split("\n")):
+            for answer, question in fitting.items():
+                if re.match(answer, reply):
+                    answered.add(answer)
+                    assert re.search(question, said), f"{said}\n{reply}"
+    assert len(answered) >= 3
+
+
+def test_what_has_gone_on_since_then_is_told_in_the_perfect(english):
+    """Three plots ended with "Since then Kai closes the gate every night"."""
+    since = re.findall(r"(?:Since then|Since that day|Ever since),? ([^.]+)\.", "\n".join(story.text for story in english))
+    assert len(since) > 5 and all(re.search(r"\b(has|have) ", told) for told in since)
+
+
+def test_what_a_thing_is_for_fits_whoever_uses_it(english):
+    """A mirror served to "see your own face", so texts said "Now I can see your own face!" and "Luke uses the mirror to see your own
+    face"."""
+    assert not [use for *_, (_, use), _ in stories.OBJECTS if re.search(r"\b(my|your|his|her|their|own|one's)\b", use)]
+    text = "\n".join(story.text for story in english)
+    assert "see a face in the glass" in text
+
+
 # --- one world -------------------------------------------------------------------------------------------------------------------
 
 
