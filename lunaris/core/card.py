@@ -15,6 +15,7 @@ import yaml
 LIBRARY = "lunaris"
 REPO = "OWNER/NAME"  # stands for the repository in a card that has not been pushed yet
 REQUIRED = ("license", "library_name", "tags")
+MAX_SHOWN = 100_000  # characters of a card that a page shows
 _LICENCES = (
     "afl-3.0 agpl-3.0 apache-2.0 apple-ascl artistic-2.0 bigcode-openrail-m bigscience-bloom-rail-1.0 bigscience-openrail-m bsd "
     "bsd-2-clause bsd-3-clause bsd-3-clause-clear bsl-1.0 c-uda cc cc-by-2.0 cc-by-2.5 cc-by-3.0 cc-by-4.0 cc-by-nc-2.0 cc-by-nc-3.0 "
@@ -176,7 +177,12 @@ def card_for(text: str, repo_id: str, family: str | None) -> str:
 
 
 def for_page(card: str) -> str:
-    """A card's text for the page: without front matter, and without pictures, which the visitor's browser would fetch from elsewhere."""
+    """A card's text for the page: without front matter, and without pictures, which the visitor's browser would fetch from elsewhere.
+
+    Linear in the card's length, whatever a stranger wrote: no pattern looks past the next mark of its own kind.
+    """
     body = re.sub(r"\A---\n.*?\n---\n", "", card, flags=re.DOTALL)
-    body = re.sub(r"!\[([^\]]*)\](\([^)]*\)|\[[^\]]*\])", r"\1", body)  # ![alt](address) and ![alt][name]
-    return re.sub(r"<[^>]*>", "", body).strip()
+    body = re.sub(r"<[^<>]*>", "", body).replace("<", "&lt;")  # first, or what is left of !<b>[a](address) would be a picture
+    body = re.sub(r"!\[([^\[\]]*)\](\([^()]*\)|\[[^\[\]]*\])", r"\1", body)  # ![alt](address) and ![alt][name]
+    body = body.replace("![", "!\\[")  # those in one another, and ![name] alone
+    return body.replace("```mermaid", "```text").strip()  # a diagram may hold pictures too

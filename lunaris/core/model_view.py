@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lunaris.core import hub, models, ui
-from lunaris.core.card import for_page
+from lunaris.core.card import MAX_SHOWN, for_page
 from lunaris.core.checkpoint import count_parameters
 from lunaris.core.config import ConfigError
 
@@ -125,7 +125,7 @@ class ModelView:
             "parameters": parameters,
             **self.details(folder, parameters),
             "weights": hub.weight_hash(folder),
-            "card": card.read_text(encoding="utf-8") if card.is_file() else "",
+            "card": _start(card, MAX_SHOWN) if card.is_file() else "",
         }
 
     def describe_without_network(self, ref: str, request: "gr.Request | None" = None) -> dict[str, Any] | None:
@@ -205,6 +205,11 @@ class ModelView:
         quiet = {"api_visibility": "private", "show_progress": "hidden"}
         loading.success(show_model, described, [active, about, card], **quiet)
         active.change(show_known, active, [about, card], **quiet)  # other views or a link may bring another model into use
+
+
+def _start(path: Path, length: int) -> str:
+    with path.open(encoding="utf-8") as file:
+        return file.read(length)
 
 
 def number(value: int) -> str:

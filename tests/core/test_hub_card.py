@@ -1,10 +1,13 @@
 """Model cards: complete, parsed back, refused where the Hub would refuse them (HB-07). The judge is the Hub's own client and server."""
 
 import re
+import time
 
 import pytest
 import yaml
 from huggingface_hub import ModelCard
+from hypothesis import given
+from hypothesis import strategies as st
 
 from lunaris.core import card
 
@@ -135,3 +138,26 @@ def test_the_pushed_card_gets_the_tags_that_find_it():
 def test_front_matter_keeps_its_order():
     keys = list(yaml.safe_load(card.render_card(**FIELDS, pipeline_tag="unconditional-image-generation").split("---")[1]))
     assert keys == ["license", "library_name", "pipeline_tag", "tags", "model-index"]
+
+
+# --- on the page ------------------------------------------------------------------------------------------------------------------
+
+
+@given(st.lists(st.sampled_from(["!", "[", "]", "(", ")", "<", ">", "b", "\\", "\n", "```", "mer", "maid"]), max_size=30).map("".join))
+def test_whatever_a_card_holds_the_page_gets_no_picture(text):
+    """`![![a](b)](http://evil/p.png)` came out as a picture again, `!<b>[a](address)` became one, ![name] with its address elsewhere was
+    left alone, and a Mermaid diagram may show pictures: the visitor's browser told a stranger's server that it was there."""
+    page = card.for_page(text)
+    assert "![" not in page and "<" not in page and "```mermaid" not in page
+
+
+def test_the_words_of_a_picture_stay_and_so_does_a_comparison():
+    assert card.for_page("---\nlicense: mit\n---\nA ![cat](http://evil/c.png), <b>loss</b> < 0.5") == "A cat, loss &lt; 0.5"
+
+
+@pytest.mark.parametrize("part", ["![", "![a](", "![a](b", "![a][", "<", "!", "<b>", "![![a](b)]("])
+def test_a_hostile_card_takes_no_longer_than_its_length(part):
+    """Both patterns looked to the end of the card from each of their beginnings: 80 KB of "![" held the whole server for 17 seconds."""
+    begun = time.process_time()
+    card.for_page(part * (1_000_000 // len(part)))
+    assert time.process_time() - begun < 2

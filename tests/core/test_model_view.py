@@ -141,6 +141,12 @@ def test_a_description_comes_from_the_files_and_from_the_family(view, shelf):
     assert view.describe("car", shelf / "car")["card"] == ""
 
 
+def test_of_a_long_card_only_the_beginning_comes_to_the_page(view, shelf):
+    """A card of any length went to every visitor's page, and through the patterns that take its pictures out."""
+    (shelf / "car/README.md").write_text("é" * 300_000, encoding="utf-8")
+    assert view.describe("car", shelf / "car")["card"] == "é" * 100_000
+
+
 def test_the_table_has_every_row_once_in_both_languages_and_a_strangers_name_is_no_markup(view, shelf):
     markup = view.markup(view.describe("<img src=x>", shelf / "car"))
     for language, titles in (("en", ["In use", "Parameters", "Colour", "Weights"]), ("pt-BR", ["Em uso", "Parâmetros", "Cor", "Pesos"])):
