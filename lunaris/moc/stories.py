@@ -367,16 +367,16 @@ RECIPES = (
      ((1, "manga", "mangas", "f", "", "mango", "mangoes", ""), (2, "banana", "bananas", "f", "", "banana", "bananas", ""),
       (1, "laranja", "laranjas", "f", "", "orange", "oranges", ""), (1, "colher", "colheres", "f", " de mel", "spoon", "spoons", " of honey")),
      ("Lave as frutas em água limpa.", "Descasque tudo e corte em pedaços pequenos.", "Misture as frutas em uma tigela.",
-      "Coloque o mel por cima e sirva fria."),
+      "Coloque o mel por cima e sirva a salada fria."),
      ("Wash the fruit in clean water.", "Peel everything and cut it into small pieces.", "Mix the fruit in a bowl.",
-      "Pour the honey on top and serve it cold.")),
+      "Pour the honey on top and serve the salad cold.")),
     (("panquecas", "pancakes"),
-     ((1, "ovo", "ovos", "m", "", "egg", "eggs", ""), (1, "xícara", "xícaras", "f", " de leite", "cup", "cups", " of milk"),
+     ((2, "ovo", "ovos", "m", "", "egg", "eggs", ""), (1, "xícara", "xícaras", "f", " de leite", "cup", "cups", " of milk"),
       (1, "xícara", "xícaras", "f", " de farinha", "cup", "cups", " of flour"),
       (1, "pitada", "pitadas", "f", " de sal", "pinch", "pinches", " of salt")),
-     ("Bata os ovos com o leite.", "Junte a farinha aos poucos, sem parar de mexer.", "Tempere com o sal e deixe descansar.",
+     ("Bata os ovos com o leite.", "Junte a farinha aos poucos, sem parar de mexer.", "Tempere com o sal e deixe a massa descansar.",
       "Frite cada panqueca em uma frigideira quente, dos dois lados."),
-     ("Beat the eggs with the milk.", "Add the flour little by little and keep stirring.", "Add the salt and let it rest.",
+     ("Beat the eggs with the milk.", "Add the flour little by little and keep stirring.", "Add the salt and let the batter rest.",
       "Fry each pancake in a hot pan, on both sides.")),
     (("sopa de legumes", "vegetable soup"),
      ((2, "cenoura", "cenouras", "f", "", "carrot", "carrots", ""), (2, "batata", "batatas", "f", "", "potato", "potatoes", ""),
@@ -509,7 +509,7 @@ They searched patiently and found {x.the} {where}. | A little later {a} found {x
 {h.Ele} perguntou a {a}, {j.o} da vila, mas {a.ele} também não sabia. | {a}, {j.o} da vila, nunca tinha visto aquilo antes.
 ? — Isso serve para {use} — disse {a}. — Alguém vai precisar. | — Pergunte na vila — aconselhou {a}.
 /
-No caminho de casa, {h} encontrou {f}, que procurava alguma coisa. | Na rua seguinte, {f} estava {f[sentado/sentada]} na calçada, com cara de choro.
+No caminho de casa, {h} encontrou {f}, que procurava alguma coisa e parecia triste. | Na rua seguinte, {f} estava {f[sentado/sentada]} na calçada, com cara de choro.
 — O que aconteceu? — perguntou {h}. | — Por que você está assim? — quis saber {h}.
 — Perdi {x.meu} — respondeu {f}. | — Deixei {x.meu} {p.no} e não acho mais — disse {f}.
 {h} sorriu e mostrou o que tinha encontrado. | {h} tirou {x.o} de trás das costas. | Sem dizer nada, {h} entregou {x.o}.
@@ -522,7 +522,7 @@ Daquele dia em diante, {hf[os dois/as duas]} nunca mais se separaram. | Devolver
 {h.He} asked {a}, the {j}, but {a.he} did not know either. | {a}, the {j}, had never seen it before.
 ? "It is used to {use}," said {a}. "Somebody will need it." | "Ask in the village," {a} advised.
 /
-On the way home {h} met {f}, who was looking for something. | In the next street {f} was sitting on the kerb and looked very sad.
+On the way home {h} met {f}, who was looking for something and seemed sad. | In the next street {f} was sitting on the kerb and looked very sad.
 "What happened?" asked {h}. | "Why are you so sad?" {h} wanted to know.
 "I have lost my {x}," answered {f}. | "I left my {x} near {p.the} and cannot find it," said {f}.
 {h} smiled and showed what {h.he} had found. | {h} took {x.the} from behind {h.his} back. | Without a word {h} held out {x.the}.
@@ -682,7 +682,7 @@ First {h.he} saw a long shadow. Then {h.he} heard a soft rustle. | The wind was 
 "Who is there?" asked {h} in a trembling voice. | "Is anybody there?" {h} whispered.
 /
 It was only {beast.a} looking for food! | Two eyes were shining: it was {beast.a}!
-{h} laughed at {h.his} own fear and went back to bed. | {h} breathed again and watched {beast.the} walk away.
+{h} laughed at {h.his} own fear and went back to bed. | {h} breathed again and watched {beast.the} disappear.
 The next day {h.he} told {f} all about it near {p.the}. | In the morning, near {p.the}, {f} heard the whole story and did not believe it.
 ? {a}, the {j}, explained that {beast.a} eats {eats}. | "{beast.A} does no harm to anybody," explained {a}, the {j}.
 Those who look closely lose their fear, thought {h}. | The next night {h} slept very well.
@@ -690,7 +690,7 @@ Those who look closely lose their fear, thought {h}. | The next night {h} slept 
     },
     "tree": {
         "pt": """
-{when}, {a}, {j.o} da vila, deu a {h} uma semente de {seed}. | {when}, {h} voltou {p.do} com uma semente de {seed}, presente de {a}, {j.o} da vila.
+{when}, {a}, {j.o} da vila, deu a {h} uma semente de {seed}. | {when}, {h} foi {p.ao} e ganhou de {a}, {j.o} da vila, uma semente de {seed}.
 — Plante, regue todos os dias e espere — disse {a}. | — Com água, sol e paciência, ela vira uma árvore — disse {a}.
 {h} fez um buraco atrás da casa, pôs a semente e cobriu com terra. | {h} escolheu um canto do quintal e plantou a semente com cuidado.
 Para marcar o lugar, {h.ele} deixou ali {x.seu}. | Ao lado, {h.ele} pôs {x.um}, para não esquecer o lugar.
@@ -703,7 +703,7 @@ Uma manhã, uma folhinha verde saiu da terra. | Um dia, depois da chuva, aparece
 Anos depois, a árvore dava {seeds} para a vila inteira. | Hoje a árvore é grande, e todos comem {seeds} debaixo dela.
 """,
         "en": """
-{when}, {a}, the {j}, gave {h} {seed.a} seed. | {when}, {h} came back from {p.the} with {seed.a} seed, a present from {a}, the {j}.
+{when}, {a}, the {j}, gave {h} {seed.a} seed. | {when}, {h} went to {p.the} and was given {seed.a} seed by {a}, the {j}.
 "Plant it, water it every day and wait," said {a}. | "With water, sun and patience it will become a tree," said {a}.
 {h} dug a hole behind the house, put in the seed and covered it with soil. | {h} chose a corner of the yard and planted the seed with care.
 To mark the place, {h.he} left {h.his} {x} there. | Next to it {h.he} put {x.a}, so as not to forget the place.
@@ -833,7 +833,7 @@ Quem chega lá vê {sight} e ouve {sound}. | Lá se ouve {sound}, e logo ao cheg
 No ar há {smell}. | Quem respira fundo sente {smell}.
 É ali que trabalha {a}, {j.o} da vila. | Quem cuida do lugar é {a}, {j.o} da vila, que sabe {skill} como ninguém.
 /
-{h}, {kid.um} de {age} anos, vai lá quase todos os dias. | {h} gosta de ir até lá para {like}.
+{h}, {kid.um} de {age} anos, vai lá quase todos os dias. | {h} gosta de ir até lá com {f}.
 ? {h.Ele} sempre leva {n}, {pet.seu}, e {fruit.um} para o lanche. | {n}, {pet.o} {h.do}, conhece bem o caminho.
 De manhã há pouca gente, e de tarde o movimento aumenta. | No verão, as crianças ficam lá até o anoitecer. | No inverno, o lugar fica mais quieto, mas não menos bonito.
 Foi {p.no} que {h} aprendeu a {skill}. | Um dia, {h} encontrou {x.um} ali, {where}. | — É o meu lugar preferido — diz {h}.
@@ -844,7 +844,7 @@ Whoever comes there sees {sight} and hears {sound}. | One can hear {sound} there
 There is a smell of {smell} in the air. | Whoever takes a deep breath smells {smell}.
 This is where {a}, the {j}, works. | {a}, the {j}, looks after the place and knows how to {skill} better than anybody.
 /
-{h}, {kid.a} of {age}, goes there almost every day. | {h} likes to go there to {like}.
+{h}, {kid.a} of {age}, goes there almost every day. | {h} likes to go there with {f}.
 ? {h.He} always takes along {n}, {h.his} {pet}, and {fruit.a} for a snack. | {n}, {h}'s {pet}, knows the way well.
 In the morning there are few people, and in the afternoon it gets busier. | In summer the children stay there until dark. | In winter the place is quieter, but no less beautiful.
 It was near {p.the} that {h} learned to {skill}. | One day {h} found {x.a} there, {where}. | "It is my favourite place," says {h}.
@@ -859,7 +859,7 @@ _PERSON = {
 Sua fruta preferida é {fruit.o}. | No lanche, {h} sempre come {fruit.um}.
 /
 O objeto de que {h.ele} mais gosta é {x.um}. | {h} cuida muito bem de {x.seu}.
-{x.Ele} é de {made} e serve para {use}. | {h} usa {x.o} para {use}.
+{x.O} é de {made} e serve para {use}. | {h} usa {x.o} para {use}.
 ? {f} também queria {x.um}. | De vez em quando, {h} empresta {x.o} a {f}.
 À noite, {x.o} fica ao lado da cama {h.do}. | — Não troco {x.meu} por nada — diz {h}.
 """,
@@ -943,8 +943,8 @@ _LETTER = {
     "pt": """
 {f[Querido/Querida]} {f},\\n\\nTudo bem com você? | {f[Caro/Cara]} {f},\\n\\nEspero que você esteja bem.
 Hoje eu fui {p.ao} e me lembrei de você. | Escrevo {p.do}, onde passei a tarde toda.
-Vi {sight} e ouvi {sound}, como sempre. | Como você sabe, aqui se ouve {sound} o dia inteiro.
-{a}, {j.o} da vila, mandou um abraço. | Conversei muito com {a}, que continua trabalhando aqui como {j}.
+Vi {sight} e ouvi {sound}, como sempre. | Como você sabe, {p.no} se ouve {sound} o dia inteiro.
+{a}, {j.o} da vila, mandou um abraço. | Conversei muito com {a}, que continua sendo {j.o} da vila.
 /
 {n}, {pet.meu}, está muito bem e manda lembranças. | Na semana passada, {n} se escondeu {where} e só apareceu de noite.
 Ganhei {x.um} e já uso para {use}. | Quero mostrar a você {x.meu}, que serve para {use}.
@@ -956,8 +956,8 @@ Um abraço,\\n{h} | Com carinho,\\n{h} | Até breve,\\n{h}
     "en": """
 Dear {f},\\n\\nhow are you? | Dear {f},\\n\\nI hope that you are well.
 Today I went to {p.the} and thought of you. | I am writing from {p.the}, where I have spent the whole afternoon.
-I saw {sight} and heard {sound}, as always. | As you know, one hears {sound} here all day long.
-{a}, the {j}, sends greetings. | I had a long talk with {a}, who still works here as {j.a}.
+I saw {sight} and heard {sound}, as always. | As you know, {p.at} one hears {sound} all day long.
+{a}, the {j}, sends greetings. | I had a long talk with {a}, who is still the {j} of the village.
 /
 {n}, my {pet}, is very well and sends greetings. | Last week {n} hid {where} and came out only at night.
 I was given {x.a} and already use it to {use}. | I want to show you my {x}, which I use to {use}.
@@ -1249,7 +1249,7 @@ def _questions(dice: _Dice, language: str, kid: int, thing: int) -> str:
     h, colour, place = _kid(language, owner), dice.pick(COLOURS), dice.pick(PLACES)
     x, bare, p, made, use = _thing(language, row, colour), _thing(language, row), _thing(language, place), row[4][said], row[3][said]
     if language == "pt":
-        passage = dice.pick((f"{h} comprou {x.um} {p.no}.", f"{h} ganhou {x.um} e foi {p.ao}.", f"{h} esqueceu {x.seu} {p.no}."))
+        passage = dice.pick((f"{h} comprou {x.um} para levar {p.ao}.", f"{h} ganhou {x.um} e foi {p.ao}.", f"{h} esqueceu {x.seu} {p.no}."))
         passage += f" {bare.O} {h.do} é de {made}."
         verb = "comprou" if "comprou" in passage else "ganhou" if "ganhou" in passage else "esqueceu"
         own = [
@@ -1260,7 +1260,7 @@ def _questions(dice: _Dice, language: str, kid: int, thing: int) -> str:
         ]
         marks = ("Pergunta", "Resposta") if dice.chance(0.7) else ("P", "R")
     else:
-        passage, done = dice.pick(((f"{h} bought {x.a} {p.at}.", f"{h} bought {x.a}."), (f"{h} was given {x.a} and went to {p.the}.", f"{h} was given {x.a}."),
+        passage, done = dice.pick(((f"{h} bought {x.a} to take to {p.the}.", f"{h} bought {x.a}."), (f"{h} was given {x.a} and went to {p.the}.", f"{h} was given {x.a}."),
                                    (f"{h} forgot {h.his} {x} {p.at}.", f"{h} forgot {h.his} {x}.")))  # fmt: skip
         passage += f" {h}'s {bare} is made of {made}."
         ask = {"bought": f"What did {h} buy?", "given": f"What was {h} given?", "forgot": f"What did {h} forget?"}

@@ -158,6 +158,31 @@ def test_what_a_thing_is_for_fits_whoever_uses_it(english):
     assert "see a face in the glass" in text
 
 
+def test_a_recipe_lists_as_many_as_its_steps_speak_of(portuguese, english):
+    """Pancakes for two listed "um ovo", and the first step was "Bata os ovos com o leite"."""
+    several = {"ovo": "ovos", "limão": "limões", "egg": "eggs", "lemon": "lemons"}
+    recipes = [story.text for story in portuguese + english if story.genre == "recipe"]
+    assert any("Bata os ovos" in text for text in recipes) and any("Beat the eggs" in text for text in recipes)
+    for text in recipes:
+        assert not [many for one, many in several.items() if f" {many} " in text and re.search(rf"- (um|one) {one}\n", text)], text
+
+
+def test_a_place_is_not_said_to_be_for_what_is_done_elsewhere(portuguese, english):
+    """Places and what children like were drawn apart: "Júlia gosta de ir até lá [à biblioteca] para andar de bicicleta"."""
+    for story in portuguese + english:
+        assert story.genre != "place" or not re.search(r"gosta de ir até lá para|likes to go there to", story.text), story.text
+
+
+def test_nobody_speaks_or_writes_from_where_they_no_longer_are(portuguese, english):
+    """Clara came back from the square with a seed, and Della, whom she had left there, said "Plant it"; a letter told "Today I went to the
+    lakeshore" and went on "one hears the frogs here all day long"."""
+    for story in portuguese + english:
+        seed = re.search(r"voltou d[oa] [^.]* semente|came back from [^.]* seed", story.text)
+        assert not (seed and re.search(r"— (Plante|Com água)|\"(Plant it|With water)", story.text)), story.text
+        gone = re.search(r"Hoje eu fui|Today I went", story.text)
+        assert story.genre != "letter" or not (gone and re.search(r"\b(aqui|here)\b", story.text)), story.text
+
+
 # --- one world -------------------------------------------------------------------------------------------------------------------
 
 
