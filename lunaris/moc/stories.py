@@ -420,7 +420,7 @@ CRAFTS = (  # how to …: what one needs, steps
       "Regue um pouco todos os dias e deixe o vaso perto da janela."),
      ("Fill the pot with soil.", "Make a small hole with your finger.", "Put in the seed and cover it with soil.",
       "Water it a little every day and keep the pot near the window.")),
-    (("lavar bem as mãos", "wash your hands well"), ("água, sabão e uma toalha", "water, soap and a towel"),
+    (("lavar bem as mãos", "wash hands well"), ("água, sabão e uma toalha", "water, soap and a towel"),
      ("Molhe as mãos.", "Passe sabão nas palmas, entre os dedos e nos pulsos.", "Esfregue por vinte segundos.",
       "Enxágue com água limpa e seque com a toalha."),
      ("Wet your hands.", "Soap your palms, between your fingers and your wrists.", "Rub for twenty seconds.",

@@ -152,18 +152,20 @@ def test_what_has_gone_on_since_then_is_told_in_the_perfect(english):
 
 def test_what_a_thing_is_for_fits_whoever_uses_it(english):
     """A mirror served to "see your own face", so texts said "Now I can see your own face!" and "Luke uses the mirror to see your own
-    face"."""
-    assert not [use for *_, (_, use), _ in stories.OBJECTS if re.search(r"\b(my|your|his|her|their|own|one's)\b", use)]
+    face"; "To wash your hands well, Ralph uses water" was of the kind."""
+    said = [use for *_, (_, use), _ in stories.OBJECTS] + [name for (_, name), *_ in stories.CRAFTS]
+    assert not [words for words in said if re.search(r"\b(my|your|his|her|their|own|one's)\b", words)]
     text = "\n".join(story.text for story in english)
     assert "see a face in the glass" in text
 
 
-def test_a_recipe_lists_as_many_as_its_steps_speak_of(portuguese, english):
+@pytest.mark.parametrize("language", stories.LANGUAGES)
+def test_a_recipe_lists_as_many_as_its_steps_speak_of(language):
     """Pancakes for two listed "um ovo", and the first step was "Bata os ovos com o leite"."""
     several = {"ovo": "ovos", "limão": "limões", "egg": "eggs", "lemon": "lemons"}
-    recipes = [story.text for story in portuguese + english if story.genre == "recipe"]
-    assert any("Bata os ovos" in text for text in recipes) and any("Beat the eggs" in text for text in recipes)
-    for text in recipes:
+    made = [stories._recipe(stories._Dice("recipe", i), language, dish, 0) for dish in range(len(stories.RECIPES)) for i in range(9)]
+    assert any(" ovos com" in text or " eggs with" in text for text in made) and any(" duas " in text or " two " in text for text in made)
+    for text in made:
         assert not [many for one, many in several.items() if f" {many} " in text and re.search(rf"- (um|one) {one}\n", text)], text
 
 
