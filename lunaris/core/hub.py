@@ -9,7 +9,6 @@ LUNARIS_CHECKPOINTS names another folder of bundled checkpoints.
 """
 
 import contextlib
-import dataclasses
 import glob
 import logging
 import os
@@ -89,12 +88,22 @@ class PushResult:
 
 @dataclass(frozen=True)
 class _Repo:
-    """owner/name on the Hub at a revision (None: the newest)."""
+    """owner/name on the Hub at a revision (None: the newest). `visitor`: named by one, who gets what anybody may see, and less of it."""
 
     id: str
     revision: str | None
     kind: str = "model"
-    max_bytes: int = MAX_BYTES
+    visitor: bool = False
+
+    @property
+    def max_bytes(self) -> int:
+        return min(MAX_BYTES, VISITOR_BYTES) if self.visitor else MAX_BYTES
+
+    def access(self) -> dict[str, Any]:
+        """The client's arguments for a visitor: no token, and a cache that nothing was fetched into with the operator's."""
+        from huggingface_hub import constants
+
+        return {"token": False, "cache_dir": Path(constants.HF_HUB_CACHE) / "visitors"} if self.visitor else {}
 
     def __str__(self) -> str:
         return f"{self.id}@{self.revision}" if self.revision else self.id
@@ -104,15 +113,15 @@ def resolve(ref: str | Path, *, revision: str | None = None, repo_type: str = "m
     """The local folder behind a ref: itself, a bundled checkpoint, or a download from the Hub (from the cache when it is offline).
 
     `repo_type="dataset"` fetches a dataset's pictures and texts instead of a checkpoint. `folders=False` is for refs that visitors
-    type: bundled names and the Hub only, and no more than a gigabyte of it. Raises ValueError for a malformed ref, a pickle or too much,
-    FileNotFoundError for what is not there, HubError for what the Hub refuses.
+    type: bundled names and the Hub only, where it is asked without a token, and no more than a gigabyte of it. Raises ValueError for a
+    malformed ref, a pickle or too much, FileNotFoundError for what is not there, HubError for what the Hub refuses.
     """
     found = _parse(ref, revision, repo_type, folders)
     if isinstance(found, Path):
         if repo_type == "model":
             check_checkpoint([path.name for path in found.iterdir()], str(found))
         return found
-    return _fetch(dataclasses.replace(found, max_bytes=MAX_BYTES if folders else min(MAX_BYTES, VISITOR_BYTES)))
+    return _fetch(found)
 
 
 def bundled() -> dict[str, Path]:
@@ -189,7 +198,7 @@ def _parse(ref: str | Path, revision: str | None, repo_type: str, folders: bool)
     if "/" not in name:
         _check_name(name, here)
         raise FileNotFoundError(f"no folder and no bundled checkpoint {_short(name)}; give {_choices(here)}")
-    return _Repo(_checked_id(name), _checked_revision(revision), repo_type)
+    return _Repo(_checked_id(name), _checked_revision(revision), repo_type, visitor=not folders)
 
 
 def _choices(here: Iterable[str]) -> str:
@@ -288,7 +297,8 @@ def _fetch(repo: _Repo, *, only: str | None = None) -> Path:
             return cached
     if offline():
         raise HubError(f"{repo} is not on this machine and the network is off (LUNARIS_OFFLINE); give {_choices(bundled())}")
-    client = HubClient(None, f"{repo.kind} {repo}", prefix="" if repo.revision else f"no folder {repo} here, and ")
+    token = False if repo.visitor else None
+    client = HubClient(token, f"{repo.kind} {repo}", prefix="" if repo.revision else f"no folder {repo} here, and ")
     try:
         return client.run(lambda api: _download(api, repo, only, client.beat))
     except HubError as error:
@@ -313,7 +323,9 @@ def _download(api: Any, repo: _Repo, only: str | None, beat: Callable[[], None])
         _check_listing(repo, sizes, wanted)
     bar = _pulse_bar(beat)
     for name in wanted:  # one by one in this thread: the pool of snapshot_download would keep a program from ending while the Hub hangs
-        huggingface_hub.hf_hub_download(repo.id, name, revision=info.sha, repo_type=repo.kind, etag_timeout=timeout(), tqdm_class=bar)
+        huggingface_hub.hf_hub_download(
+            repo.id, name, revision=info.sha, repo_type=repo.kind, etag_timeout=timeout(), tqdm_class=bar, **repo.access()
+        )
         beat()
     # Everything is here now; this notes which commit the revision's name stands for, so that it is found with no network too.
     return Path(
@@ -323,6 +335,7 @@ def _download(api: Any, repo: _Repo, only: str | None, beat: Callable[[], None])
             repo_type=repo.kind,
             allow_patterns=[glob.escape(name) for name in wanted],
             tqdm_class=bar,
+            **repo.access(),
         )
     )
 
@@ -369,6 +382,7 @@ def _cached(repo: _Repo, only: str | None) -> Path | None:
             local_files_only=True,
             allow_patterns=patterns,
             ignore_patterns=["state/*", "*/state/*", ".*", "*/.*"],
+            **repo.access(),
         )
     except Exception:  # whatever is wrong with the cache, the copy is of no use
         return None

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 import lunaris
 
@@ -42,17 +42,17 @@ class _NoAnswer(Exception):
 class HubClient:
     """`huggingface_hub.HfApi` whose every call ends in time and fails with a HubError.
 
-    `what` is what the calls are about, for the sentence; `prefix` and `suffix` go around the reason; `upload_s` is the extra time that
-    calls get which carry the files.
+    `token` None is the one of this machine, False none. `what` is what the calls are about, for the sentence; `prefix` and `suffix` go
+    around the reason; `upload_s` is the extra time that calls get which carry the files.
     """
 
-    def __init__(self, token: str | None, what: str, *, prefix: str = "", suffix: str = "", upload_s: float = 0):
+    def __init__(self, token: str | Literal[False] | None, what: str, *, prefix: str = "", suffix: str = "", upload_s: float = 0):
         import huggingface_hub
 
         self._what, self._prefix, self._suffix, self._upload_s = what, prefix, suffix, upload_s
-        self._secrets = {token, os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN")} - {None, ""}
+        self._secrets = {token, os.environ.get("HF_TOKEN"), os.environ.get("HUGGING_FACE_HUB_TOKEN")} - {None, False, ""}
         self._last_sign, self._last_status, self._abandoned = time.monotonic(), None, False
-        if token is not None and not re.fullmatch(r"[!-~]+", token):
+        if isinstance(token, str) and not re.fullmatch(r"[!-~]+", token):
             raise self.error("the token holds a character that no token has; copy it again from huggingface.co/settings/tokens")
         self._api = huggingface_hub.HfApi(token=token, library_name="lunaris", library_version=lunaris.__version__)
 

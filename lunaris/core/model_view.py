@@ -78,14 +78,15 @@ class Checkpoints:
     def model_for(self, ref: Any, request: "gr.Request | None", *, refresh: bool = False, folders: bool = True) -> models.Loaded:
         """The model behind a visitor's `ref` ("" = the default), from memory when it is there. Only who may name folders can load one.
 
-        `folders=False` is for a ref that somebody else wrote, such as the one in a dropped file: then nobody may.
+        Others name what anybody may see on the Hub. `folders=False` is for a ref that somebody else wrote, such as the one in a dropped
+        file: then nobody may name one. The default is the operator's choice for everybody, a folder or private as it may be.
         """
         if not isinstance(ref, str):
             raise ConfigError(f"model must be a text, got {str(ref)[:40]!r}; try '{self.bundled}'")
         if len(ref) > MAX_REF:
             raise ConfigError(f"model must be at most {MAX_REF:,} characters, got {len(ref):,}; try '{self.bundled}'")
         ref = ref.strip() or self.default_ref()
-        folders = folders and (ref == self.default_ref() or ui.serves_only_this_machine(request))
+        folders = ref == self.default_ref() or (folders and ui.serves_only_this_machine(request))
         if not folders and ref.startswith(("/", ".", "~")):
             raise ConfigError(TEXTS.say("folder_refused", ui.language_of(request), names=", ".join(self.bundled_refs())))
         return models.shared().get(self.family, ref, self.load, folders=folders, refresh=refresh)

@@ -233,6 +233,30 @@ def test_a_visitor_cannot_have_as_much_fetched_as_the_owner(published, fresh_hub
     assert hub.resolve(published).is_dir()
 
 
+@pytest.mark.parametrize("kept", ["private", "gated"])
+def test_a_visitor_sees_nothing_that_only_the_operator_may(published, fresh_hub, monkeypatch, kept):
+    """What visitors typed was fetched with the operator's token, and answered from the operator's downloads: anybody who guessed its name
+    could use a private model of whoever runs the page."""
+    repo = fresh_hub.repos["models", "lunar/pixel"]
+    setattr(repo, kept, True if kept == "private" else "manual")
+    commit = repo.branches["main"]
+    assert hub.resolve(published).is_dir() and hub.resolve(f"{published}@{commit}").is_dir()
+    for ref in (published, f"{published}@{commit}"):
+        with pytest.raises(hub.HubError, match=r"the Hub has no model lunar/pixel|is gated"):
+            hub.resolve(ref, folders=False)
+    monkeypatch.setenv("LUNARIS_OFFLINE", "1")
+    for ref in (published, f"{published}@{commit}"):
+        with pytest.raises(hub.HubError, match="is not on this machine"):
+            hub.resolve(ref, folders=False)
+
+
+def test_what_anybody_may_see_is_fetched_for_a_visitor_without_a_token(published, fresh_hub, folder, monkeypatch):
+    assert contents(hub.resolve(published, folders=False)) == contents(folder)
+    assert not any(entry["authorized"] for entry in fresh_hub.log)
+    monkeypatch.setenv("LUNARIS_OFFLINE", "1")
+    assert contents(hub.resolve(published, folders=False)) == contents(folder)
+
+
 def test_a_dataset_is_fetched_as_pictures_and_texts(fresh_hub):
     fresh_hub.add_repo("lunar/sprites", {"a.png": b"\0P", "captions.jsonl": "{}\n", "script.py": "1"}, kind="datasets")
     got = hub.resolve("lunar/sprites", repo_type="dataset")

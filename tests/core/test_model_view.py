@@ -100,6 +100,16 @@ def test_what_would_have_to_be_fetched_has_no_folder_until_it_is_here(toys, tmp_
     assert toys.folder_of("car", AWAY) == hub.bundled()["car"]
 
 
+def test_a_private_model_is_for_visitors_where_the_operator_made_it_the_default(toys, tmp_path, fresh_hub, monkeypatch):
+    """Any visitor could load the operator's private models by their names; now only the default one, which is for everybody, as is a file
+    that names it."""
+    hub.push(checkpoint(tmp_path / "own"), "lunar/toy", token="hf_local_write", private=True)
+    with pytest.raises(hub.HubError, match="it is private"):
+        toys.model_for("lunar/toy", AWAY)
+    monkeypatch.setenv("LUNARIS_MODEL", "lunar/toy")
+    assert toys.model_for("", AWAY) is toys.model_for("lunar/toy", AWAY, folders=False)
+
+
 @pytest.mark.parametrize(
     ("ref", "sentence"),
     [
