@@ -219,11 +219,14 @@ def _record_text(png: bytes) -> str:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is stricter
             with Image.open(io.BytesIO(png), formats=["PNG"]) as image:
-                size, text = image.size, image.text if image.width * image.height <= MAX_PIXELS else {}
+                size, frames = image.size, image.n_frames
+                text = image.text if frames == 1 and image.width * image.height <= MAX_PIXELS else {}  # this decodes every frame
     except Exception as error:  # a damaged file makes the decoder raise nearly anything: syntax, struct, zlib and value errors
         raise ValueError(f"this is not a readable PNG ({type(error).__name__}); give a PNG that Lunaris wrote") from None
     if size[0] * size[1] > MAX_PIXELS:
         raise ValueError(f"the picture must have at most {MAX_PIXELS:,} pixels, got {size[0]}x{size[1]}; give a smaller one")
+    if frames > 1:
+        raise ValueError(f"the picture must be a still one, got an animation of {frames:,} frames; give it as Lunaris wrote it")
     if KEY not in text:
         raise ValueError("this PNG holds no Lunaris record: it was made elsewhere, kept private, or its metadata was removed on the way")
     if len(text[KEY]) > MAX_RECORD:

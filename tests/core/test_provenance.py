@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from PIL.PngImagePlugin import PngImageFile
 
 import lunaris
 from lunaris.core import hub, provenance
@@ -238,6 +239,16 @@ def test_files_from_strangers_are_refused_in_one_sentence(kind, tmp_path):
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 32 * 2**20  # a file is read up to 20 MB; a bomb of 100 MB is never unpacked whole
+
+
+def test_an_animation_is_refused_before_a_frame_of_it_is_decoded(monkeypatch):
+    """To find the texts at a file's end Pillow decodes every frame: an animated PNG of 5 MB held the server for minutes."""
+    frames, animation, decoded = [Image.new("L", (8, 8), i) for i in range(20)], io.BytesIO(), []
+    frames[0].save(animation, "PNG", save_all=True, append_images=frames[1:])
+    monkeypatch.setattr(PngImageFile, "load", lambda image: decoded.append(image))
+    with pytest.raises(ValueError, match="must be a still one, got an animation of 20 frames; give it as Lunaris wrote it"):
+        provenance.read(animation.getvalue())
+    assert decoded == []
 
 
 def test_a_file_that_cannot_be_read_is_one_sentence(tmp_path):
