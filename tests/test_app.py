@@ -364,6 +364,14 @@ def test_a_checkpoint_that_does_not_exist_is_told_in_portuguese_too(app, ref, se
         app.call("pixel_load", ref, language="pt-BR")
 
 
+def test_a_call_that_takes_no_request_is_answered_in_its_callers_language_too(app):
+    """The language was looked for among the arguments of the handler, and a dozen handlers have no request among theirs."""
+    with pytest.raises(Refused, match="^este servidor não tem esse treino; ele guarda cada um por 1 h depois do último uso: comece outro$"):
+        app.call("pixel_retrain_cancel", "nope", language="pt-BR")
+    with pytest.raises(Refused, match="^this server has no such training; "):
+        app.call("pixel_retrain_cancel", "nope")
+
+
 @pytest.mark.parametrize("steps", [1, 33, "4", None, 2.5])
 def test_steps_out_of_range_are_one_sentence(app, steps):
     with pytest.raises(Refused, match="steps must be a whole number from 2 to 32"):

@@ -17,6 +17,7 @@ import os
 import re
 import secrets
 from collections.abc import Callable, Collection, Mapping
+from contextvars import ContextVar
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -285,8 +286,59 @@ _PHRASES = (
         r"isto não é um PNG legível (\1); dê um PNG que o Lunaris gravou",
     ),
     (
-        r"^this checkpoint has no flow, so quality mode is not possible; choose mode 'instant' or another checkpoint",
+        r"^this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint",
         "este checkpoint não tem o amostrador de qualidade; escolha o modo 'instant' ou outro checkpoint",
+    ),
+    (r" must be a picture, got none; upload a PNG, GIF, WebP or JPEG file", ": falta uma imagem; envie um arquivo PNG, GIF, WebP ou JPEG"),
+    (r"^file must be a PNG, got none; upload one that Lunaris wrote", "falta um arquivo; envie um PNG que o Lunaris gravou"),
+    (
+        r"^files must be a list of uploaded files, got something else; send them to /gradio_api/upload first",
+        "files deve ser uma lista de arquivos enviados; envie-os antes a /gradio_api/upload",
+    ),
+    (
+        r"^this run is no longer in the history, got its number only; draw it again from the form",
+        "esta rodada não está mais no histórico; desenhe de novo pelo formulário",
+    ),
+    (r"^cells must name cells from (\S+) to ([^\s,;]+)", r"cells deve nomear quadros de \1 a \2"),
+    (r"^cells must be at most (\d+) pairs of cell:seed", r"cells aceita no máximo \1 pares de quadro:semente"),
+    (
+        r"^a checkpoint that is retrained here must have at most ([\d.,]+) parameters, got ([\d.,]+); train it with: ",
+        r"um checkpoint retreinado aqui pode ter no máximo \1 parâmetros, mas veio com \2; treine-o com: ",
+    ),
+    (
+        r"^this file was made by the (\w+) family, not by (\w+); drop it in that tab",
+        r"este arquivo foi feito pela família \1, não pela \2; solte-o naquela aba",
+    ),
+    (
+        r"^this file was made by a newer Lunaris \(record format (.*), known: (\d+)\); update Lunaris",
+        r"este arquivo foi feito por um Lunaris mais novo (formato \1, conhecido: \2); atualize o Lunaris",
+    ),
+    (
+        r"^the record names the call (.*); this Lunaris can replay (.*)",
+        r"o registro nomeia a chamada \1; este Lunaris sabe refazer \2",
+    ),
+    (
+        r"^model must be a bundled name or owner/name, got (.*); a file may not choose a folder",
+        r"model deve ser um nome incluído ou dono/nome, mas veio \1; um arquivo não pode escolher uma pasta",
+    ),
+    (r"; the record (is damaged|was changed)$", "; o registro está danificado"),
+    (r"; give a smaller one$", "; dê um menor"),
+    (r"; give it as Lunaris wrote it$", "; dê o arquivo como o Lunaris o gravou"),
+    (
+        r"^pixels: the file has (\S+), made again it has (\S+)",
+        r"pixels: o arquivo tem \1, refeito tem \2",
+    ),
+    (
+        r"^pixels: ([\d,]+) of ([\d,]+) differ, in pictures? (.*) of (\d+)$",
+        r"pixels: \1 de \2 diferem, na imagem \3 de \4",
+    ),
+    (r"(\d) and (\d+) more of ", r"\1 e mais \2 de "),
+    (r"^weights: (\S+) of (.*) then, (\S+) now$", r"pesos: \1 de \2 antes, \3 agora"),
+    (r"^(\S+): (.*) then, (.*) now$", r"\1: \2 antes, \3 agora"),
+    (r"\bnot recorded antes\b", "não registrado antes"),
+    (
+        r"^all else is as it was: the file was changed, another processor sums in another order, or another state of Lunaris (\S+) made it",
+        r"o resto é igual: o arquivo foi alterado, outro processador soma em outra ordem, ou outra versão do Lunaris \1 o fez",
     ),
     (
         r"^this PNG holds no Lunaris record: .*",
@@ -424,12 +476,16 @@ def as_toast(error: Exception, language: str) -> "gr.Error":
     return gr.Error(sentence_of(error, language), duration=12, title=TEXTS.say("error", language), print_exception=False)
 
 
+_language: ContextVar[str] = ContextVar("language", default="en")  # of the call that is being answered, for handlers that take no request
+
+
 def friendly(handler: F) -> F:
     """Decorator of every handler: whatever it raises reaches the visitor as one sentence in their language, and the log in full."""
     import gradio as gr
 
     def told(error: Exception, values: tuple[Any, ...]) -> "gr.Error":
-        return as_toast(error, language_of(next((value for value in values if isinstance(value, gr.Request)), None)))
+        request = next((value for value in values if isinstance(value, gr.Request)), None)
+        return as_toast(error, _language.get() if request is None else language_of(request))
 
     @functools.wraps(handler)
     def call(*args, **kwargs):
@@ -460,6 +516,7 @@ def guard(blocks: "gr.Blocks") -> None:
     @functools.wraps(inner)
     async def process_api(block_fn, inputs, *args, **kwargs):
         language = language_of(kwargs.get("request"))
+        _language.set(language)  # Gradio answers each call in a context of its own
         try:
             check_files(inputs)
             return await inner(block_fn, _with_defaults(block_fn, inputs), *args, **kwargs)

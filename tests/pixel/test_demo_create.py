@@ -16,7 +16,7 @@ from lunaris import pixel
 from lunaris.core import hub, images, model_view, provenance, ui
 from lunaris.core.config import ConfigError
 from lunaris.pixel import demo, export, glossary, palette
-from lunaris.pixel.demo import again, common, create, history, words
+from lunaris.pixel.demo import again, common, create, history, studio, words
 from lunaris.pixel.demo.files import pack
 from lunaris.pixel.demo.orders import Order, from_link
 from lunaris.pixel.run import slug
@@ -345,6 +345,43 @@ def test_a_file_that_cannot_be_replayed_is_one_sentence(content, sentence, tmp_p
     with pytest.raises(gr.Error) as error:
         demo.pixel_replay({})
     assert "file must be a PNG, got none" in error.value.message
+
+
+def test_what_is_said_of_a_file_reads_as_portuguese(tmp_path):
+    """Its verdict was in English on the Portuguese page, and so were a dozen sentences, or half of each ("picture deve ser a picture")."""
+    path = Path(demo.pixel_generate("a blue key", 1, 9)[0][0][0])
+    record, drawn = provenance.read(path), images.read_image(path)
+    made_with = {**record["made_with"], "torch": "1.0", "threads": 7}
+    heard = [
+        "this checkpoint has no flow for quality mode; choose mode 'instant' or another checkpoint",
+        "files must be a list of uploaded files, got something else; send them to /gradio_api/upload first",
+        "all else is as it was: the file was changed, another processor sums in another order, or another state of Lunaris 0.1.0 made it",
+    ]
+    for pixels, changed in (
+        (np.zeros_like(drawn), {}),
+        (np.zeros((8, 8, 4), np.uint8), {}),
+        (np.zeros_like(drawn), {"weights": "0" * 16, "made_with": made_with}),
+    ):
+        (tmp_path / "a.png").write_bytes(provenance.stamp(images.png_bytes(pixels), {**record, **changed}))
+        heard += demo.pixel_replay({"path": str(tmp_path / "a.png")})["notes"]
+    for refused in (
+        lambda: demo.pixel_replay({}),
+        lambda: studio.pixel_pixelise({}),
+        lambda: history.take_all([]),
+        lambda: demo.pixel_generate("a cat", 2, cells="5:1"),
+        lambda: demo.pixel_generate("a cat", 2, cells="x"),
+    ):
+        with pytest.raises(gr.Error) as error:
+            refused()
+        heard.append(error.value.message)
+    assert len(heard) >= 13
+    english = set(
+        re.findall(r"\w+", "the of then now must be is was has have got none with made and give use or to from at most upload differ")
+    )
+    for sentence in heard:
+        portuguese = ui.in_portuguese(sentence)
+        assert not set(re.findall(r"\w+", re.sub(r"'[^']*'", "", portuguese))) & english, portuguese
+    assert "6 of" not in ui.in_portuguese("pixels: 1,024 of 1,024 differ, in pictures 1, 2 and 6 more of 8")
 
 
 # --- words -----------------------------------------------------------------------------------------------------------------------

@@ -54,7 +54,7 @@ def replay_with(file: dict, active: str, request: gr.Request) -> dict:
 def verdict_html(verdict: dict[str, Any]) -> str:
     """The outcome in a sentence, and below it what is not as it was."""
     outcome = verdict["outcome"]
-    notes = "".join(f"<li>{html.escape(note)}</li>" for note in verdict["notes"])
+    notes = "".join(f"<li>{ui.both(html.escape(note), html.escape(ui.in_portuguese(note)))}</li>" for note in verdict["notes"])
     return (
         f'<div class="lunaris-verdict" data-outcome="{html.escape(outcome)}" role="status"><b>{TEXTS.html(f"replay_{outcome}")}</b>'
         f"{f'<ul>{notes}</ul>' if notes else ''}</div>"
