@@ -1,14 +1,15 @@
 """What is the shipped MoC worth on texts it has not seen? Writes its part of benchmarks/RESULTS.md.
 
-    python benchmarks/moc_quality.py [--model moc-pt] [--quick] [--json] [--card]
+    python benchmarks/moc_quality.py [--model moc-pt] [--read STORIES:SEED …] [--quick] [--json] [--card]
 
 Bits per byte on the documents that its training held out, source by source, each document afresh: beside `xz -9` of the same bytes as one
-file, and a Kneser-Ney 5-gram over the model's own tokens, counted on the same training documents. The real texts are those that
-LUNARIS_DATA holds; without it, the procedural stories alone are measured.
+file, and a Kneser-Ney 5-gram over the model's own tokens, counted once on each document of the same training: the stories are those of
+--read. The real texts are those that LUNARIS_DATA holds; without it, the procedural stories alone are measured.
 
 Whether it keeps to its people is told by what a child's name costs it in a Portuguese story: one that stands in the text already should be
 cheap, for whoever looks back; a model that does not look back pays for it as for a name out of the blue.
 
+--read  the stories that the model was trained on, run by run: how many, and their seed; by default moc-pt's, as its card tells
 --card  put the figures on the checkpoint's card
 """
 
@@ -18,6 +19,7 @@ import math
 import os
 import statistics
 import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import torch
@@ -35,6 +37,7 @@ from lunaris.moc.ngram import NGram
 
 REAL = ("texto_pt_literatura", "texto_pt_tecnico", "texto_en")
 STORIES = 300  # of the procedural source, to measure on
+READ = ((8000, 0), (8000, 1), (12_000, 2), (12_000, 3))  # (stories, seed) of moc-pt's runs; the third's are among the fourth's
 TOLD = ("story", "dialogue")  # genres with two or three children in one text
 
 
@@ -51,11 +54,18 @@ def unseen(model: moc.MoCForCausalLM, source: str, limit: int) -> list[Document]
     return [Document(document.text[: limit or None], document.name, document.group) for document in found]
 
 
-def baseline(model: moc.MoCForCausalLM, places: dict[str, str], n_stories: int) -> NGram:
+def training_texts(places: dict[str, str], read: Sequence[tuple[int, int]]) -> Iterator[str]:
+    """Every training document once: of the procedural source the stories of `read`, of the others all."""
+    for name, source in places.items():
+        for n, seed in read if name == "procedural" else read[:1]:
+            yield from (document.text for document in load_source(source, n=n, seed=seed))
+
+
+def baseline(model: moc.MoCForCausalLM, places: dict[str, str], read: Sequence[tuple[int, int]]) -> NGram:
     """The 5-gram model over the same tokens and training documents."""
     encoder = Encoder(model.tokenizer)
     ngram = NGram(order=5, encode=encoder, vocab_size=model.tokenizer.vocab_size)
-    return ngram.fit(document.text for source in places.values() for document in load_source(source, n=n_stories))
+    return ngram.fit(training_texts(places, read))
 
 
 def names_cost(model: moc.MoCForCausalLM, n: int = 4 * STORIES) -> tuple[list[float], list[float]]:
@@ -89,12 +99,12 @@ def names_claim(model: moc.MoCForCausalLM, n: int) -> dict:
     }  # fmt: skip
 
 
-def measure(model: moc.MoCForCausalLM, *, quick: bool, n_stories: int = 8000) -> list[dict]:
+def measure(model: moc.MoCForCausalLM, *, quick: bool, read: Sequence[tuple[int, int]] = READ) -> list[dict]:
     """The claims: per source bits per byte, of what xz needs, and the 5-gram's."""
     places = sources()
     if quick:
         places = {"procedural": places["procedural"]}
-    ngram = baseline(model, places, 200 if quick else n_stories)
+    ngram = baseline(model, places, ((200, 0),) if quick else read)
     claims = []
     for name, source in places.items():
         documents = unseen(model, source, 2000 if quick else 0)[: 20 if quick else None]
@@ -113,19 +123,28 @@ def measure(model: moc.MoCForCausalLM, *, quick: bool, n_stories: int = 8000) ->
     return [*claims, names_claim(model, 40 if quick else 4 * STORIES)]
 
 
+def stories_and_seed(text: str) -> tuple[int, int]:
+    """(8000, 1) from "8000:1"."""
+    n, seed = text.split(":")
+    return int(n), int(seed)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="moc-pt", help="folder, bundled name or owner/name[@revision]")
+    parser.add_argument("--read", nargs="+", type=stories_and_seed, default=READ, metavar="STORIES:SEED", help="what it was trained on")
     parser.add_argument("--quick", action="store_true", help="under a minute: twenty stories alone")
     parser.add_argument("--json", action="store_true", help="print the claims as one JSON object and write nothing")
     parser.add_argument("--card", action="store_true", help="also put the figures on the checkpoint's card")
     args = parser.parse_args()
     torch.set_num_threads(1)
-    claims = measure(moc.load(args.model), quick=args.quick)
+    claims = measure(moc.load(args.model), quick=args.quick, read=args.read)
     if args.json:
         print(json.dumps({"claims": claims}))
         return
     command = f"python benchmarks/moc_quality.py --model {Path(args.model).name}"
+    if tuple(args.read) != READ:
+        command += " --read " + " ".join(f"{n}:{seed}" for n, seed in args.read)
     title = f"LunarisCodex-MoC, {Path(args.model).name}: texts it has not seen"
     results.publish("moc_quality", title, command, claims, keep=not args.quick)
     if args.card:

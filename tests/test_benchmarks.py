@@ -603,7 +603,21 @@ def test_bad_flags_of_the_comparison_are_one_line(tmp_path, monkeypatch, capsys)
     assert stopped.value.code == 2 and "n_experts must be a multiple of top_k 5" in capsys.readouterr().err
 
 
-# --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
+# --- moc_quality.py ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_the_baseline_counts_what_the_shipped_model_was_trained_on(tmp_path):
+    """It was said to count the same training documents and counted 8,000 stories of seed 0; the card has runs of other seeds too."""
+    card = (ROOT / "checkpoints" / "moc-pt" / "README.md").read_text(encoding="utf-8").replace("\\\n", "")
+    runs = [line for line in card.splitlines() if line.startswith("python -m lunaris moc train")]
+    flags = [dict(re.findall(r"--(stories|seed) (\d+)", run)) for run in runs]
+    trained = {(int(flag.get("stories", 8000)), int(flag.get("seed", 0))) for flag in flags}
+    largest = {seed: max(n for n, other in trained if other == seed) for _, seed in trained}  # the first 8,000 are among the first 12,000
+    assert runs and {(n, seed) for seed, n in largest.items()} == set(moc_quality.READ)
+    (tmp_path / "a.txt").write_text("Um texto.\n" * 20)
+    texts = list(moc_quality.training_texts({"books": str(tmp_path), "procedural": "procedural"}, ((10, 0), (20, 3))))
+    assert texts[0].count("Um texto.") == 18  # nine tenths, and once
+    assert texts[1:] == [story.text for n, seed in ((10, 0), (20, 3)) for story in stories.make(n, seed=seed)]
 
 
 class LooksBack:
@@ -628,6 +642,9 @@ def test_a_name_that_stands_in_the_text_is_cheap_for_whoever_looks_back():
     assert new and again and {round(cost, 4) for cost in new + again} <= each
     new, again = moc_quality.names_cost(LooksBack(tokenizer, 5.0), 40)
     assert sum(again) / len(again) < sum(new) / len(new) - 2
+
+
+# --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
 
 
 def test_a_ratio_is_that_of_calls_of_one_round(monkeypatch):
