@@ -93,7 +93,10 @@ MAY_CHANGE = {
 
 @dataclass(frozen=True)
 class FitResult:
-    """How a training ended: steps done, last logged metrics, last saved state; `cancelled` by should_stop, or a callback's reason."""
+    """How a training ended: steps done, last logged metrics, last saved state; `cancelled` by should_stop, or a callback's reason.
+
+    Without a `state` it was cancelled before it began: the model is as it was given, whatever `out` holds.
+    """
 
     step: int
     metrics: dict[str, float]

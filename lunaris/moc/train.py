@@ -328,7 +328,8 @@ def train(
 
     `source` is a folder that `prepare` made, or anything that `data.load_source` reads; that is prepared under `out`/.data first, once.
     `out`/state holds what `resume=True` continues from, bit for bit; `out`/metrics.jsonl is the log. A run that `should_stop` ends early
-    leaves a usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence.
+    leaves a usable checkpoint too; one that still waited for another training of this process leaves `out` as it is. Raises ValueError and
+    FileNotFoundError with one sentence.
     """
     out = Path(out)
     seq_len = train_config.seq_len or config.max_seq_len
@@ -358,6 +359,8 @@ def train(
         should_stop=should_stop,
         progress=progress,
     )
+    if result.state is None:  # cancelled before it began: the model is not what `out` holds
+        return out
     model = model.cpu().eval()
     model.tokenizer, model.seen = data.tokenizer, seen
     score = score_stream(model, data.validation, seq_len=seq_len)

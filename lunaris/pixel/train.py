@@ -264,8 +264,8 @@ def train(
     """Train on `source` (see `data.load_source`) and return `out`, a checkpoint folder ready for `load` and `push`.
 
     `out`/state holds what `resume=True` continues from; `out`/metrics.jsonl is the log, `out`/samples what it drew on the way. A run that
-    `should_stop` ends early leaves a usable checkpoint too. Raises ValueError and FileNotFoundError with one sentence, before anything is
-    written.
+    `should_stop` ends early leaves a usable checkpoint too; one that still waited for another training of this process leaves `out` as it
+    is. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
     """
     out = Path(out)
     check_stage(config, train_config)
@@ -294,6 +294,8 @@ def train(
         should_stop=should_stop,
         progress=progress,
     )
+    if result.state is None:  # cancelled before it began: the model is not what `out` holds
+        return out
     model = model.cpu().eval()
     card = make_card(model, train_config, source=str(source), data=data, steps=result.step, numbers=measure(model, held, run))
     return on_main(lambda: save(model, out, card=card, dtype=torch.float16 if run.save_dtype == "fp16" else None))

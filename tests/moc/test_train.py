@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ import torch.nn.functional as F
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 import lunaris
-from lunaris.core import hub
+from lunaris.core import hub, training
 from lunaris.core.config import ConfigError
 from lunaris.core.gradients import accumulate, combine
 from lunaris.core.parallel import Processes
@@ -336,6 +337,17 @@ def test_killed_and_resumed_equals_never_killed(trained, tmp_path):
     assert not any(name.startswith(".data") for name in hub.checkpoint_files(out))  # and pushed never: its meta.json once would have been
     for key in ("loss", "eval/loss", "eval/load/0/0"):
         assert rows_of(resumed)[-1][key] == rows_of(trained)[-1][key]
+
+
+def test_a_run_that_is_cancelled_while_it_waits_leaves_the_checkpoint_as_it_is(trained, tmp_path, monkeypatch):
+    """A second training that resumed, waited for the first one of the process and was cancelled put its untrained model over the result."""
+    out = shutil.copytree(trained, tmp_path / "m")
+    busy = threading.Lock()
+    busy.acquire()
+    monkeypatch.setattr(training, "_ONE_AT_A_TIME", busy)
+    assert run_training(out, resume=True, should_stop=lambda: True) == out
+    for name in ("model.safetensors", "README.md", "metrics.jsonl"):
+        assert (out / name).read_bytes() == (trained / name).read_bytes()
 
 
 def test_killed_with_signal_9_and_resumed_equals_never_killed(trained, tmp_path):

@@ -4,12 +4,14 @@ import dataclasses
 import json
 import math
 import shlex
+import threading
 
 import pytest
 import torch
 import yaml
 
 from lunaris.cli import main
+from lunaris.core import training
 from lunaris.core.config import ConfigError, load_yaml
 from lunaris.core.images import from_model, read_image
 from lunaris.core.training import Run
@@ -319,6 +321,17 @@ def test_cancelled_run_leaves_a_checkpoint_that_loads_and_resumes(tmp_path):
     resumed = load(train(TINY, QUICK, tmp_path / "run", resume=True, progress=False)).state_dict()
     whole = load(train(TINY, QUICK, tmp_path / "whole", progress=False)).state_dict()
     assert all(torch.equal(whole[name], value) for name, value in resumed.items())
+
+
+def test_a_run_that_is_cancelled_while_it_waits_leaves_the_checkpoint_as_it_is(tmp_path, monkeypatch):
+    """A second training that resumed, waited for the first one of the process and was cancelled put its untrained model over the result."""
+    out = train(TINY, QUICK, tmp_path / "run", progress=False)
+    before = {path: path.read_bytes() for path in out.iterdir() if path.is_file()}
+    busy = threading.Lock()
+    busy.acquire()
+    monkeypatch.setattr(training, "_ONE_AT_A_TIME", busy)
+    assert train(TINY, QUICK, out, resume=True, should_stop=lambda: True, progress=False) == out
+    assert {path: path.read_bytes() for path in out.iterdir() if path.is_file()} == before
 
 
 # --- what a run shows of itself ------------------------------------------------------------------------------------------------------
