@@ -71,7 +71,7 @@ def baseline(model: moc.MoCForCausalLM, places: dict[str, str], read: Sequence[t
 def names_cost(model: moc.MoCForCausalLM, n: int = 4 * STORIES) -> tuple[list[float], list[float]]:
     """Nats for each child's name inside the sentences of held-out Portuguese texts: the names new there, and those there before."""
     encode, window = Encoder(model.tokenizer), model.config.max_seq_len
-    names = [encode(f" {kid[0]}") for kid in stories.KIDS]
+    names = [(encode(f" {kid[0]}"), encode(kid[0])) for kid in stories.KIDS]  # inside a sentence; where a text or a line begins
     costs: tuple[list[float], list[float]] = ([], [])
     for story in stories.make(n, seed=1, split="validation", languages=("pt",)):
         if story.genre not in TOLD:
@@ -81,9 +81,11 @@ def names_cost(model: moc.MoCForCausalLM, n: int = 4 * STORIES) -> tuple[list[fl
             told = model(input_ids=torch.tensor([ids]), use_cache=False).logits[0].float().log_softmax(-1)
         seen = set()
         for i in range(1, len(ids)):
-            for which, name in enumerate(names):
+            for which, (name, first) in enumerate(names):
                 if ids[i : i + len(name)] == name:
                     costs[which in seen].append(-sum(float(told[i + k - 1, token]) for k, token in enumerate(name)))
+                    seen.add(which)
+                elif ids[i : i + len(first)] == first:
                     seen.add(which)
     return costs
 

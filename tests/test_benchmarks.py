@@ -644,6 +644,20 @@ def test_a_name_that_stands_in_the_text_is_cheap_for_whoever_looks_back():
     assert sum(again) / len(again) < sum(new) / len(new) - 2
 
 
+def test_a_name_at_the_start_of_a_line_stands_in_the_text():
+    """Names were known by the space before them, so "Hugo" after "Hugo era um menino" was counted as new: 104 of the 1,082 new ones."""
+    texts = [story.text for story in stories.make(200, languages=("pt",))]
+    model = LooksBack(BpeTokenizer.train(texts, vocab_size=1024, special_tokens=[END]), 0.0)
+    model.config.max_seq_len = 1024  # whole texts
+    expected = [0, 0]
+    for story in stories.make(40, seed=1, split="validation", languages=("pt",)):
+        for kid in stories.KIDS if story.genre in moc_quality.TOLD else ():
+            inside = [found[1] == " " for found in re.finditer(rf"(^| |\n){kid[0]}\b", story.text)]
+            expected[0] += inside[:1] == [True]
+            expected[1] += sum(inside[1:])
+    assert [len(costs) for costs in moc_quality.names_cost(model, 40)] == expected
+
+
 # --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
 
 
