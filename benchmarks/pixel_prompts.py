@@ -185,7 +185,7 @@ def main() -> None:
                     "at_least": least if key == "both" else None,
                     "aim": aim if key == "both" else None,
                     "spread": round(statistics.pstdev(values), 3),
-                    "n": n * len(seeds),
+                    "n": n * len(seeds) // (2 if key in ("both_en", "both_pt") else 1),  # every other prompt is in Portuguese
                     "baseline": f"shuffled prompts {statistics.mean(float(row['shuffled']) for row in rows):.3f}, real sprites {top:.3f}",
                 }
             )

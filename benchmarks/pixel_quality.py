@@ -214,7 +214,8 @@ def prompt_claims(systems: Sequence[System], side: int, seeds: Sequence[int], n:
                 name = f"procedural, {pairs} pairs, kind and colour right{'' if key == 'both' else f', {key}'}: {system.name}"
                 found = over_seeds([row[key] for row in rows])
                 baseline = f"real sprites {top[harsher if 'template' in key else classify]:.3f}"
-                claims.append(claim(name, found, "share of prompts", n * len(seeds), baseline, **goal))
+                of_language = 2 if key in ("English", "Portuguese") else 1  # every other prompt is in Portuguese
+                claims.append(claim(name, found, "share of prompts", n * len(seeds) // of_language, baseline, **goal))
             gap = over_seeds([abs(statistics.mean(row["English"] - row["Portuguese"] for row in rows))])
             claims.append(
                 claim(f"procedural, {pairs} pairs, English and Portuguese apart: {system.name}", gap, "", n * len(seeds), aim=0.03)
