@@ -97,10 +97,12 @@ def write_folder(folder: str | Path, files: Mapping[str, Content], *, keep: bool
     """Make `folder` hold these files (path inside it -> content) in one step, and return it.
 
     Everything is written beside the folder, flushed to the disk, then the two change places: killed at any moment, the old folder or
-    the new one is there, complete. `keep`: files that only the old folder has stay (hard links, so nothing is copied).
+    the new one is there, complete. `keep`: files that only the old folder has stay (hard links, so nothing is copied). Raises ValueError,
+    OSError.
     """
     folder = Path(folder).absolute()
     folder = folder.resolve() if folder.is_symlink() else folder
+    check_elsewhere(folder)
     for name in files:
         _check_relative(name)
     beside = folder.parent / f".{folder.name}.{secrets.token_hex(4)}.new"
@@ -122,6 +124,14 @@ def write_folder(folder: str | Path, files: Mapping[str, Content], *, keep: bool
     finally:
         shutil.rmtree(beside, ignore_errors=True)
     return folder
+
+
+def check_elsewhere(folder: Path) -> None:
+    """Refuse a folder that this process is in: the new one takes its place and it is deleted, so we, and our shell, would be nowhere."""
+    folder = folder.resolve()
+    with contextlib.suppress(FileNotFoundError):  # we are nowhere already
+        if Path.cwd().is_relative_to(folder):
+            raise ValueError(f"the folder to write must not be the current one or one above it, got {folder}; give a folder inside it")
 
 
 def recover(folder: Path) -> None:
@@ -151,13 +161,15 @@ def _write(path: Path, content: Content) -> None:
 
 
 def _link_others(old: Path, new: Path) -> None:
-    """Give `new` every file of `old` that it lacks: one more name for the same file, or a copy where the disk has no hard links."""
-    for root, _, names in os.walk(old):
-        for source in (Path(root) / name for name in names):
+    """Give `new` all of `old` that it lacks: one more name for the same file or link, or a copy where the disk has no hard links."""
+    for root, folders, names in os.walk(old):
+        for source in (Path(root) / name for name in (*folders, *names)):  # links to folders are among the folders
             target = new / source.relative_to(old)
             if target.exists():
                 continue
-            target.parent.mkdir(parents=True, exist_ok=True)
+            if source.is_dir() and not source.is_symlink():
+                target.mkdir()
+                continue
             try:
                 os.link(source, target, follow_symlinks=False)
             except OSError:

@@ -25,6 +25,7 @@ from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, runtime, training
+from lunaris.core.checkpoint import check_elsewhere
 from lunaris.core.config import PRESETS, ConfigError, as_flags, load_yaml, option, read_yaml
 from lunaris.core.isolation import generators_put_back
 from lunaris.core.parallel import on_main
@@ -332,6 +333,7 @@ def train(
     FileNotFoundError with one sentence.
     """
     out = Path(out)
+    check_elsewhere(out)  # before the hours, not after them
     seq_len = train_config.seq_len or config.max_seq_len
     if seq_len > config.max_seq_len:
         raise ConfigError(f"seq_len must be at most the model's max_seq_len {config.max_seq_len}, got {seq_len}; try {config.max_seq_len}")

@@ -24,6 +24,7 @@ from torch import Tensor
 
 import lunaris
 from lunaris.core import hub, images, provenance, runtime
+from lunaris.core.checkpoint import check_elsewhere
 from lunaris.core.config import PRESETS, ConfigError, as_flags
 from lunaris.core.isolation import eval_mode, generators_put_back
 from lunaris.core.parallel import on_main
@@ -268,6 +269,7 @@ def train(
     is. Raises ValueError and FileNotFoundError with one sentence, before anything is written.
     """
     out = Path(out)
+    check_elsewhere(out)  # before the hours, not after them
     check_stage(config, train_config)
     data = load_source(
         source, side=config.side, split="train", n=train_config.sprites, seed=train_config.seed, bilingual=train_config.bilingual

@@ -365,6 +365,30 @@ def test_a_save_replaces_its_own_files_and_keeps_what_training_left(folder, net)
     assert hub.load_config(folder) == {"new": 1}
 
 
+def test_a_save_keeps_links_and_empty_folders_too(folder, tmp_path):
+    """A training state that a link put on a larger disk was gone after the save, and --resume began anew."""
+    (tmp_path / "large-disk/step-1").mkdir(parents=True)
+    (folder / "state").symlink_to(tmp_path / "large-disk", target_is_directory=True)
+    (folder / "latest").symlink_to("state/step-1")
+    (folder / "empty/inside").mkdir(parents=True)
+    hub.save(folder, tensors=other_net().state_dict(), config={"new": 1})
+    assert (folder / "state").readlink() == tmp_path / "large-disk" and (folder / "state/step-1").is_dir()
+    assert (folder / "latest").readlink() == Path("state/step-1")
+    assert (folder / "empty/inside").is_dir() and (tmp_path / "large-disk/step-1").is_dir()
+
+
+def test_the_current_folder_is_no_target(folder, monkeypatch):
+    """--out . left the process and its shell in a deleted folder, where no relative path names anything any more."""
+    (folder / "below").mkdir()
+    before = contents(folder)
+    for here, target in ((folder, "."), (folder, folder), (folder / "below", "..")):
+        monkeypatch.chdir(here)
+        with pytest.raises(ValueError, match=r"must not be the current one or one above it, got /.*; give a folder inside it"):
+            hub.save(target, tensors={}, config={})
+    assert contents(folder) == before
+    assert hub.save(Path("inside"), tensors={}, config={}).is_dir()
+
+
 def test_write_folder_alone_replaces_everything(folder, tmp_path):
     (tmp_path / "source.txt").write_text("copied")
     hub.write_folder(folder, {"a.txt": "a", "b/c.txt": tmp_path / "source.txt"})

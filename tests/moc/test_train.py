@@ -339,6 +339,14 @@ def test_killed_and_resumed_equals_never_killed(trained, tmp_path):
         assert rows_of(resumed)[-1][key] == rows_of(trained)[-1][key]
 
 
+def test_the_current_folder_is_refused_before_the_training(tmp_path, monkeypatch):
+    """--out . trained to the end, and then the save deleted the folder in which the process and its shell were."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must not be the current one or one above it"):
+        run_training(".")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_that_is_cancelled_while_it_waits_leaves_the_checkpoint_as_it_is(trained, tmp_path, monkeypatch):
     """A second training that resumed, waited for the first one of the process and was cancelled put its untrained model over the result."""
     out = shutil.copytree(trained, tmp_path / "m")

@@ -323,6 +323,14 @@ def test_cancelled_run_leaves_a_checkpoint_that_loads_and_resumes(tmp_path):
     assert all(torch.equal(whole[name], value) for name, value in resumed.items())
 
 
+def test_the_current_folder_is_refused_before_the_training(tmp_path, monkeypatch):
+    """--out . trained to the end, and then the save deleted the folder in which the process and its shell were."""
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must not be the current one or one above it"):
+        train(TINY, QUICK, ".", progress=False)
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_a_run_that_is_cancelled_while_it_waits_leaves_the_checkpoint_as_it_is(tmp_path, monkeypatch):
     """A second training that resumed, waited for the first one of the process and was cancelled put its untrained model over the result."""
     out = train(TINY, QUICK, tmp_path / "run", progress=False)
