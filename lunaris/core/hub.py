@@ -27,6 +27,7 @@ from lunaris.core.checkpoint import (
     CARD,
     CONFIG,
     MAX_WEIGHTS_BYTES,
+    WEIGHTS,
     check_checkpoint,
     load_config,
     load_into,
@@ -291,7 +292,8 @@ def _stays_inside(path: Path, folder: Path) -> bool:
 
 def _fetch(repo: _Repo, *, only: str | None = None) -> Path:
     """The folder of the download cache that holds `repo` (or just its file `only`)."""
-    if offline() or re.fullmatch(r"[0-9a-f]{40}", repo.revision or ""):  # what a commit id names never changes
+    pinned = re.fullmatch(r"[0-9a-f]{40}", repo.revision or "")  # what a commit id names never changes
+    if offline() or (pinned and repo.kind == "model"):  # of a dataset, nothing here says whether all of it came
         cached = _cached(repo, only)
         if cached:
             return cached
@@ -322,7 +324,9 @@ def _download(api: Any, repo: _Repo, only: str | None, beat: Callable[[], None])
     if only is None:
         _check_listing(repo, sizes, wanted)
     bar = _pulse_bar(beat)
-    for name in wanted:  # one by one in this thread: the pool of snapshot_download would keep a program from ending while the Hub hangs
+    # One by one in this thread: the pool of snapshot_download would keep a program from ending while the Hub hangs. The weights come last,
+    # so a copy that has them is whole (see `_cached`).
+    for name in sorted(wanted, key=lambda name: name == WEIGHTS):
         huggingface_hub.hf_hub_download(
             repo.id, name, revision=info.sha, repo_type=repo.kind, etag_timeout=timeout(), tqdm_class=bar, **repo.access()
         )
@@ -370,7 +374,7 @@ def _pulse_bar(beat: Callable[[], None]) -> type:
 
 
 def _cached(repo: _Repo, only: str | None) -> Path | None:
-    """The complete copy of `repo` in the download cache, if there is one."""
+    """The copy of `repo` in the download cache, if there is one; of a model only a whole one."""
     import huggingface_hub
 
     patterns = [only] if only else [f"*{suffix}" for suffix in ALLOWED]
@@ -386,7 +390,8 @@ def _cached(repo: _Repo, only: str | None) -> Path | None:
         )
     except Exception:  # whatever is wrong with the cache, the copy is of no use
         return None
-    return Path(path) if (Path(path) / (only or CONFIG)).exists() or repo.kind != "model" else None
+    needed = [only] if only else [CONFIG, WEIGHTS] if repo.kind == "model" else []
+    return Path(path) if all((Path(path) / name).exists() for name in needed) else None
 
 
 # --- publish --------------------------------------------------------------------------------------------------------------------

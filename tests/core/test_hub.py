@@ -315,6 +315,33 @@ def test_a_commit_id_that_is_here_needs_no_request(published, fresh_hub):
     assert hub.resolve(f"lunar/pixel@{commit}") == first and fresh_hub.log == []
 
 
+@pytest.mark.parametrize("missing", ["model.safetensors", "vocab.json"])
+def test_a_download_that_broke_off_is_gone_on_with(fresh_hub, tmp_path, missing):
+    """What an interrupted download of a commit left, its config.json alone, was taken for the whole from then on; and without a network
+    so was what lacked a smaller file."""
+    folder = make(tmp_path / "checkpoint", **{"vocab.json": "{}"})
+    fresh_hub.add_repo("lunar/pixel", contents(folder))
+    pinned = f"lunar/pixel@{fresh_hub.repos['models', 'lunar/pixel'].branches['main']}"
+    fresh_hub.faults.append({"match": f"/resolve/.*{missing}", "status": 403})
+    for offline in (False, True):
+        with pytest.raises(hub.HubError), pytest.MonkeyPatch.context() as patch:
+            patch.setenv("LUNARIS_OFFLINE", str(int(offline)))
+            hub.resolve(pinned)
+    fresh_hub.faults.clear()
+    assert contents(hub.resolve(pinned)) == contents(folder)
+
+
+def test_a_dataset_that_broke_off_is_gone_on_with(fresh_hub):
+    """Nothing in a dataset's copy says whether all of it came, so the Hub is asked even about a commit."""
+    fresh_hub.add_repo("lunar/sprites", {"a.png": b"\0P", "captions.jsonl": "{}\n"}, kind="datasets")
+    pinned = f"lunar/sprites@{fresh_hub.repos['datasets', 'lunar/sprites'].branches['main']}"
+    fresh_hub.faults.append({"match": r"/resolve/.*captions\.jsonl", "status": 403})
+    with pytest.raises(hub.HubError):
+        hub.resolve(pinned, repo_type="dataset")
+    fresh_hub.faults.clear()
+    assert sorted(contents(hub.resolve(pinned, repo_type="dataset"))) == ["a.png", "captions.jsonl"]
+
+
 @pytest.mark.parametrize("fault", [{"status": 500}, {"status": 503}, {"status": 429}, {"hang_s": 5}, {"cut": 0}])
 def test_a_hub_in_trouble_leaves_the_copy_usable_with_one_line(published, fresh_hub, quick, caplog, fault):
     fetched = hub.resolve("lunar/pixel")
