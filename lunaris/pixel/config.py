@@ -58,6 +58,8 @@ class FlowConfig(BaseConfig):
     condition_dim: int = option(256, "width of what time and prompt together say", ge=8, le=4096)
 
     def check(self) -> None:
+        if not self.filters:
+            raise ConfigError("flow filters must name at least one size, got []; try [32, 96, 192]")
         if len(self.filters) != len(self.blocks):
             raise ConfigError(
                 f"flow blocks must name as many sizes as filters ({len(self.filters)}), got {list(self.blocks)}; try [1, 2, 2]"

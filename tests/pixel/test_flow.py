@@ -236,6 +236,8 @@ def test_stage_and_sampler_must_agree(tmp_path):
         CONFIG.replace(use_text=False, text_gate=False)
     with pytest.raises(ConfigError, match="multiples of 8"):
         FlowConfig(filters=(10, 20), blocks=(1, 1))
+    with pytest.raises(ConfigError, match="flow filters must name at least one size, got \\[\\]"):
+        FlowConfig(filters=(), blocks=())  # both empty passed every check, up to an IndexError in the network
     with pytest.raises(ConfigError, match="as many sizes as filters"):
         FlowConfig(filters=(8, 16), blocks=(1,))
     with pytest.raises(ConfigError, match="must divide the side 8"):
