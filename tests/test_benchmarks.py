@@ -563,7 +563,8 @@ def test_the_tables_of_the_side_studies_are_what_the_kept_runs_say(monkeypatch, 
     def missing(*args):
         raise AssertionError(f"{study.__name__} has a line without its run in benchmarks/moc-runs")
 
-    text = SimpleNamespace(meta={"files": {"train.bin": {"sha256": KEPT[0]["settings"]["text"]}}}, folder=moc_compare.RUNS)
+    hashes = dict(zip(("train", "validation"), KEPT[0]["settings"]["text"].split("+"), strict=True))
+    text = SimpleNamespace(text_hash=hashes.__getitem__, folder=moc_compare.RUNS)
     monkeypatch.setattr(comparison.Study, "data", text)
     monkeypatch.setattr(comparison, "run_one", missing)
     table = moc_compare.side_table(study(CompareConfig(), moc_compare.RUNS, 3, print), against)

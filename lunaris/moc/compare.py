@@ -196,8 +196,9 @@ class Study:
 
     @property
     def data(self) -> "Prepared":
-        """The text as tokens, made once."""
-        from lunaris.moc.data import META, open_prepared, prepare
+        """The text as tokens, made once, and anew when there are other texts in its place."""
+        from lunaris.moc.data import META, open_prepared, prepare, read_meta
+        from lunaris.moc.train import difference
 
         if self._data is None:
             config = self.config
@@ -205,8 +206,9 @@ class Study:
             if not (folder / META).is_file():
                 name = hashlib.sha256(repr((config.text, config.vocab_size, config.stories)).encode()).hexdigest()[:12]
                 folder = self.folder / f"text-{name}"
-                if not (folder / META).is_file():
-                    prepare(config.text, folder, vocab_size=config.vocab_size, n_stories=config.stories)
+                wishes = {"vocab_size": config.vocab_size, "tokenizer": None, "n_stories": config.stories}
+                if not (folder / META).is_file() or difference(read_meta(folder), config.text, 0, wishes, known=False):
+                    prepare(config.text, folder, **wishes)
             self._data = open_prepared(folder)
         return self._data
 
@@ -225,7 +227,7 @@ class Study:
             ema_decay=0.0, eval_every=-(-steps // (points or config.evaluations)), save_every=250, keep_checkpoints=1, seed=seed,
             seq_len=config.seq_len, eval_tokens=config.eval_tokens, device="cpu", threads=1, tracker="none",
         )  # fmt: skip
-        return Trial(model, train, self.data.meta["files"]["train.bin"]["sha256"], without)
+        return Trial(model, train, f"{self.data.text_hash('train')}+{self.data.text_hash('validation')}", without)
 
     def kept(self, trial: "Trial") -> dict[str, Any] | None:
         from lunaris.moc.trial import kept

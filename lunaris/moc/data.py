@@ -421,6 +421,10 @@ class Prepared:
         """Which documents are in the training part."""
         return Seen.read(self.folder)
 
+    def text_hash(self, split: str) -> str:
+        """SHA-256 of a split's tokens."""
+        return self.meta["files"][FILES[split]]["sha256"]
+
     def n_bytes(self, split: str) -> int:
         """Bytes of the texts of a split, which bits per byte are of; ends of text count none."""
         return self.meta["splits"][split]["bytes"]

@@ -9,8 +9,9 @@ of the story and the form it takes there, so articles, contractions, pronouns an
 
 Document i is a pure function of (seed, i, split, languages). Every genre ties two things of the world together, such as a child and a
 place; of each genre one pair in ten is held out for validation, the same pairs in both languages. A model which continues a validation
-text has read no text of that genre about its pair, though maybe one of another, and has combined what it knows. Each language has more than ten million distinct training documents: the errands alone name a child, a place
-(288 pairs of 320 are for training), another place (15), a thing in a colour (20 · 9) and a friend (19), which makes 14.7 million.
+text has read no text of that genre about its pair, though maybe one of another, and has combined what it knows. Each language has more
+than ten million distinct training documents: the errands alone name a child, a place (288 pairs of 320 are for training), another place
+(15), a thing in a colour (20 · 9) and a friend (19), which makes 14.7 million.
 """
 
 # ruff: noqa: E501 (a line of a template is one sentence of the text, with its alternatives)

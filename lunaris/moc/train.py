@@ -296,7 +296,7 @@ class _SameRun(Callback):
     """Refuses to resume with another model or other data than the run began with: shapes alone would let top_k or a loss weight change."""
 
     def __init__(self, model: MoCModelConfig, data: Prepared):
-        self._now = {"model": model.to_dict(), "data": data.meta["files"]["train.bin"]["sha256"]}
+        self._now = {"model": model.to_dict(), "data": data.text_hash("train"), "validation": data.text_hash("validation")}
 
     def state_dict(self) -> dict[str, Any]:
         return self._now
@@ -307,7 +307,7 @@ class _SameRun(Callback):
             if before.get(key) != now.get(key):
                 was, wanted = before.get(key), now.get(key)
                 raise ValueError(f"cannot resume with the model's {key} {wanted!r}: it began with {was!r}; use that, or another --out")
-        if state["data"] != self._now["data"]:
+        if any(state.get(part, self._now[part]) != self._now[part] for part in ("data", "validation")):  # older states name data alone
             raise ValueError("cannot resume with other data than this run began with; give the same --source, or another --out")
 
 
@@ -409,7 +409,7 @@ def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, sourc
     with _one_at_a_time(out):
         differs = ""
         if (folder / META).is_file():
-            differs = _difference(read_meta(folder), source, train_config.seed, wishes, known=begun)
+            differs = difference(read_meta(folder), source, train_config.seed, wishes, known=begun)
         if begun and differs:
             raise ValueError(f"{folder} was prepared {differs}, or another --out")
         if differs or not (folder / META).is_file():
@@ -417,7 +417,7 @@ def _data(config: MoCModelConfig, train_config: MoCTrainConfig, out: Path, sourc
     return open_prepared(folder, tokenizer=own)
 
 
-def _difference(meta: Mapping[str, Any], source: str | Path, seed: int, wishes: Mapping[str, Any], *, known: bool) -> str:
+def difference(meta: Mapping[str, Any], source: str | Path, seed: int, wishes: Mapping[str, Any], *, known: bool) -> str:
     """How a prepared folder was made otherwise than is asked for now, and what to give to have it again; empty if it was not.
 
     known  what its meta.json does not tell (an older one), or what cannot be read any more, is taken to be the same

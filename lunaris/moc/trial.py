@@ -43,7 +43,8 @@ LOG_EVERY = 10
 
 @dataclass(frozen=True)
 class Trial:
-    """What decides a run: the model, the training, the text (the SHA-256 of its training tokens), and a cure that is taken `without`.
+    """What decides a run: the model, the training, the text (the SHA-256 of its training tokens + that of its validation tokens), and a
+    cure that is taken `without`.
 
     without  "" or "peer_scale": the peer attention's output is not divided by the root of its rank
     """

@@ -16,7 +16,7 @@ from lunaris.moc import compare as comparison
 from lunaris.moc import trial as trials
 from lunaris.moc.compare import TUNING_SEED, CompareConfig, Difference, Study, compare, fitted, grown, macs, rows, variants
 from lunaris.moc.config import MoCModelConfig
-from lunaris.moc.data import prepare
+from lunaris.moc.data import load_source, prepare
 from lunaris.moc.model import MoCForCausalLM, macs_per_token, parameter_counts
 from lunaris.moc.train import train
 
@@ -160,6 +160,28 @@ def test_the_key_is_of_what_decides_the_result(study):
         trials.Trial(base.model, base.train, "other text"), trials.Trial(base.model, base.train, base.text, "peer_scale"),
     ]  # fmt: skip
     assert len({trial.key for trial in [base, *others]}) == 8
+
+
+def test_texts_that_changed_are_read_again(tmp_path):
+    """The prepared texts went by the name of their folder: other texts under that name were never read. And a run's key was of the training
+    tokens alone, so figures of other validation texts would have been taken from a kept run."""
+    texts = tmp_path / "texts"
+    texts.mkdir()
+    for i in range(30):
+        (texts / f"{i}.txt").write_text(f"Texto {i}. O mar estava calmo e a casa era branca. " * 8, encoding="utf-8")
+    config = TINY.replace(source=str(texts))
+
+    def now():
+        return Study(config, tmp_path / "runs", say=lambda sentence: None)
+
+    keys, hashes = [a_trial(now()).key], [now().data.text_hash("train")]
+    assert a_trial(now()).key == keys[0]  # the same texts, the same runs
+    held = load_source(texts, split="validation")[0].name
+    for name, word in ((held, "azul"), ("1.txt" if held != "1.txt" else "2.txt", "verde")):
+        (texts / name).write_text((texts / name).read_text(encoding="utf-8").replace("branca", word), encoding="utf-8")
+        keys.append(a_trial(now()).key)
+        hashes.append(now().data.text_hash("train"))
+    assert len(set(keys)) == 3 and hashes[0] == hashes[1] != hashes[2]
 
 
 def test_a_run_that_diverges_is_a_result(study, monkeypatch):

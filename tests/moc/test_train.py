@@ -397,6 +397,19 @@ def texts_in(folder, n=30):
     return folder
 
 
+def test_resuming_with_other_validation_texts_is_refused(tmp_path):
+    """The training tokens alone were compared: a run could go on, and be measured, on validation texts other than those it began with."""
+    texts, calls = texts_in(tmp_path / "texts"), iter(range(100))
+    prepare(texts, tmp_path / "before", vocab_size=300)
+    held = texts / load_source(texts, split="validation")[0].name
+    held.write_text(held.read_text().replace("branca", "azul"))
+    prepare(texts, tmp_path / "after", vocab_size=300)
+    assert (tmp_path / "before/train.bin").read_bytes() == (tmp_path / "after/train.bin").read_bytes()
+    out = run_training(tmp_path / "m", source=tmp_path / "before", should_stop=lambda: next(calls) >= 1)
+    with pytest.raises(ValueError, match="cannot resume with other data than this run began with"):
+        run_training(out, source=tmp_path / "after", resume=True)
+
+
 def test_a_training_that_failed_leaves_no_data_to_the_next_one(tmp_path):
     """The texts were too few, and the sentence said to add some; then the old ones were taken again, whatever was added, and so were an
     old --stories and an old vocab_size."""
