@@ -88,6 +88,8 @@ class Jobs:
         self._process: subprocess.Popen | None = None
         self._stop_by: float | None = None  # when the running job is killed
         self._worker: threading.Thread | None = None
+        self._timer: threading.Timer | None = None  # of the next sweep
+        self._sweep_later()  # what the server before this one left
 
     # --- what visitors may do
 
@@ -243,21 +245,35 @@ class Jobs:
     def sweep(self, *, room_for: int = 0) -> None:
         """Delete the folders of ended jobs that nobody used for `keep_s`, and as many more as exceed `kept`."""
         with self._lock:
-            if not self.root.is_dir():
-                return
-            busy = {*self._queue, self._running}
-            ours = [path for path in self.root.iterdir() if re.fullmatch(NAME, path.name)]  # whatever else lies there is not ours to delete
-            idle = sorted((_last_use(path), path) for path in ours if path.name not in busy)
-            surplus = len(idle) + len(busy - {None}) + room_for - self.limits.kept
+            idle = self._idle()
+            surplus = len(idle) + len(self._queue) + (self._running is not None) + room_for - self.limits.kept
             for place, (used, folder) in enumerate(idle):
                 if place < surplus or time.time() - used > self.limits.keep_s:
                     shutil.rmtree(folder, ignore_errors=True)
 
+    def _idle(self) -> list[tuple[float, Path]]:
+        """The last use and the folder of every job that has ended, the one unused for longest first."""
+        try:
+            ours = [path for path in self.root.iterdir() if re.fullmatch(NAME, path.name)]  # whatever else lies there is not ours to delete
+        except OSError:  # no folder yet, or another user's
+            return []
+        return sorted((_last_use(path), path) for path in ours if path.name not in (*self._queue, self._running))
+
     def _sweep_later(self) -> None:
-        """Sweep when the youngest folder is due, even if nobody comes by until then."""
-        timer = threading.Timer(self.limits.keep_s + 1, self.sweep)
-        timer.daemon = True
-        timer.start()
+        """Sweep when the first folder is due, even if nobody comes by until then, and so on as long as there are any."""
+        with self._lock:
+            if self._timer is not None:
+                self._timer.cancel()
+            idle = self._idle()
+            if idle:
+                due = idle[0][0] + self.limits.keep_s
+                self._timer = threading.Timer(max(0.0, due - time.time()) + 1, self._sweep_on_time)
+                self._timer.daemon = True
+                self._timer.start()
+
+    def _sweep_on_time(self) -> None:
+        self.sweep()
+        self._sweep_later()
 
 
 @cache

@@ -328,6 +328,30 @@ def test_whoever_uses_what_a_job_made_starts_its_hour_anew(table):
     assert [folder.is_dir() for folder in folders] == [True, False]
 
 
+def gone(folder: Path) -> bool:
+    """Whether `folder` goes with nobody there."""
+    deadline = time.monotonic() + NOW
+    while folder.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    return not folder.exists()
+
+
+def test_a_folder_that_was_used_once_more_goes_an_hour_after_that(table):
+    """The one sweep was set when the queue emptied: whoever looked at the training later put its hour off, and no other sweep followed."""
+    one = table(keep_s=0.2)
+    folder = wait(one, one.start("ana", "test_jobs:count", {"to": 0}), "done").folder
+    os.utime(folder, (time.time() + 1.5,) * 2)  # after the time of that sweep
+    assert gone(folder)
+
+
+def test_a_server_sweeps_what_the_one_before_it_left(table, tmp_path):
+    """After a restart nothing was deleted until somebody trained again."""
+    folder = tmp_path / "jobs" / jobs.id_of("of a server that is no more")
+    folder.mkdir(parents=True)
+    table(keep_s=0.0)
+    assert gone(folder)
+
+
 def test_progress_is_always_whole_json(table):
     one = table()
     token = one.start("ana", "test_jobs:count", {"to": 60})
