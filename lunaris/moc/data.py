@@ -260,8 +260,9 @@ class Encoder:
                 yield np.array(encoding.ids, np.uint16)
 
     def bytes_of(self, text: str) -> int:
-        """Bytes of `text` in UTF-8 as the tokenizer reads it, in NFC: what a compressor would get."""
-        return len(self._tokenizer.normalizer.normalize_str(text).encode())
+        """Bytes of `text` in UTF-8 as the tokenizer reads it, ours in NFC: what a compressor would get."""
+        normalizer = self._tokenizer.normalizer
+        return len((normalizer.normalize_str(text) if normalizer else text).encode())
 
 
 def tokenizer_hash(tokenizer: BpeTokenizer) -> str:

@@ -206,6 +206,17 @@ def test_bytes_are_those_of_what_the_tokenizer_reads():
     assert size == len(composed.encode()) < len("a\u0327a\u0303o".encode())
 
 
+def test_a_tokenizer_that_normalises_nothing_counts_the_texts_own_bytes(tmp_path):
+    """GPT-2's has no normaliser: `moc prepare --tokenizer` ended in an AttributeError."""
+    table = json.loads(BpeTokenizer.train(["a"], vocab_size=300, special_tokens=[END]).to_files()["tokenizer.json"])
+    (tmp_path / "tokenizer.json").write_text(json.dumps(table | {"normalizer": None}))
+    (tmp_path / "texts").mkdir()
+    for i in range(12):
+        (tmp_path / f"texts/{i}.txt").write_text(f"cafe\u0301 {i}", encoding="utf-8")  # the accent by itself: one byte more than in NFC
+    meta = prepare(tmp_path / "texts", tmp_path / "out", tokenizer=BpeTokenizer.load(tmp_path))
+    assert sum(split["bytes"] for split in meta["splits"].values()) == sum(len(f"cafe\u0301 {i}".encode()) for i in range(12))
+
+
 def test_a_models_own_tokenizer_can_be_used_again(made, tmp_path):
     own = open_prepared(made[0]).tokenizer
     prepare("procedural", tmp_path / "more", tokenizer=own, n_stories=20)
