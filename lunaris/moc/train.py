@@ -383,10 +383,9 @@ def go_on_from(base: MoCForCausalLM, config: MoCModelConfig, *, seed: int = 0) -
     if old.ffn == "dense" != config.ffn:
         model = upcycle(base, config, seed=seed)
     else:
-        before, now = old.to_dict(), config.to_dict() | {"expert_hidden": config.expert_hidden, "rank": config.rank}
-        before |= {"expert_hidden": config.expert_hidden if old.hidden == config.hidden else old.hidden}
-        before |= {"rank": config.rank if old.summary_rank == config.summary_rank else old.summary_rank}
-        for name in before.keys() - FREE - {"dense_hidden"}:
+        width, other = ("dense_hidden", "expert_hidden") if config.ffn == "dense" else ("expert_hidden", "dense_hidden")
+        before, now = (each.to_dict() | {width: each.hidden, "rank": each.summary_rank} for each in (old, config))
+        for name in before.keys() - FREE - {other}:
             if before[name] != now[name]:
                 raise ConfigError(f"{name} must be that of init_from, {before[name]!r}, got {now[name]!r}; set {name}: {before[name]}")
         model = new_model(config, base.tokenizer)

@@ -551,6 +551,16 @@ def test_a_dense_checkpoint_goes_on_as_a_mixture_with_the_same_logits(tmp_path):
     torch.testing.assert_close(found["logits"], expected, rtol=1e-5, atol=1e-6)
 
 
+def test_a_dense_model_goes_on_from_a_dense_one_of_its_width(tmp_path):
+    """The advice was to set expert_hidden: 32, which makes a dense layer of twice that, and whoever took it got a traceback."""
+    dense = MODEL.replace(ffn="dense", dense_hidden=32)
+    save(new_model(dense, BpeTokenizer.train(["a"], vocab_size=300, special_tokens=[END])), tmp_path / "dense")
+    run = QUICK.replace(init_from=str(tmp_path / "dense"), steps=1, eval_every=0)
+    with pytest.raises(ConfigError, match="dense_hidden must be that of init_from, 32, got 64; set dense_hidden: 32"):
+        run_training(tmp_path / "m", MODEL.replace(ffn="dense"), run)
+    run_training(tmp_path / "m", MODEL.replace(ffn="dense", expert_hidden=16), run)  # 2 · 16
+
+
 def test_two_processes_train_as_one(tmp_path):
     """Under torchrun the balance loss is that of both processes' tokens, texts are prepared once, and one process saves.
 
