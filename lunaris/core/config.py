@@ -6,6 +6,7 @@ where it enters, with the key, the rule, the value and one that works.
 """
 
 import argparse
+import contextlib
 import dataclasses
 import difflib
 import functools
@@ -15,7 +16,7 @@ import re
 import sys
 import types
 import typing
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -53,6 +54,20 @@ class BaseConfig:
     @classmethod
     def from_dict(cls: type[C], data: Any, *, prefix: str = "") -> C:
         """A config from a table of plain values (JSON or YAML). Unknown keys, wrong types and bad values raise `ConfigError`."""
+        values, hints = cls.check_part(data, prefix=prefix), _hints(cls)
+        for key, value in values.items():
+            if isinstance(value, Mapping) and _nested(hints[key]):
+                values[key] = _nested(hints[key]).from_dict(value, prefix=f"{prefix}{key}.")
+        with _prefixed(prefix):
+            return cls(**values)
+
+    @classmethod
+    def check_part(cls, data: Any, *, prefix: str = "") -> dict[str, Any]:
+        """The values that a table gives, each in its field's own type (JSON knows lists only, the constructor takes tuples).
+
+        Unknown keys, wrong types and values out of range raise `ConfigError`. `check` does not run: its rules are for the whole, and
+        other layers may bring the rest.
+        """
         if not isinstance(data, Mapping):
             raise ConfigError(f"{prefix.rstrip('.') or 'the config'} must be a table of keys and values, got {_short(data)}")
         hints = _hints(cls)
@@ -60,14 +75,16 @@ class BaseConfig:
             if key not in hints:
                 raise ConfigError(_unknown("key", f"{prefix}{key}", [f"{prefix}{name}" for name in hints]))
         values = {}
-        for key, value in data.items():
-            nested = _nested(hints[key])
-            values[key] = nested.from_dict(value, prefix=f"{prefix}{key}.") if nested and isinstance(value, Mapping) else value
-        try:
-            # JSON knows lists only: the constructor gets what its signature says, tuples
-            return cls(**{f.name: _checked(f, hints[f.name], values[f.name]) for f in fields(cls) if f.name in values})
-        except ConfigError as error:
-            raise ConfigError(f"{prefix}{error}" if prefix and not str(error).startswith(prefix) else str(error)) from None
+        for f in fields(cls):
+            if f.name not in data:
+                continue
+            nested, value = _nested(hints[f.name]), data[f.name]
+            if nested and isinstance(value, Mapping):
+                values[f.name] = nested.check_part(value, prefix=f"{prefix}{f.name}.")
+            else:
+                with _prefixed(prefix):
+                    values[f.name] = _checked(f, hints[f.name], value)
+        return values
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that `from_dict` turns back into an equal config."""
@@ -141,7 +158,7 @@ def read_yaml(path: str | Path) -> Any:
 
 
 def load_yaml(path: str | Path, sections: Mapping[str, type[BaseConfig]]) -> dict[str, dict[str, Any]]:
-    """The file's sections as plain tables, every key checked against the section's config class.
+    """The file's sections as plain tables, every key and value checked against the section's config class.
 
     `sections` maps a section's name to its class, e.g. {"model": PixelConfig, "training": PixelTrainConfig}. A section that the file
     leaves out comes back empty, so a file may name only what it changes.
@@ -154,7 +171,7 @@ def load_yaml(path: str | Path, sections: Mapping[str, type[BaseConfig]]) -> dic
             raise ConfigError(_unknown("section", name, list(sections)))
     tables = {name: data.get(name) or {} for name in sections}
     for name, cls in sections.items():
-        cls.from_dict(tables[name])  # refuse typos here, where the file's name is known
+        cls.check_part(tables[name])  # refuse typos here, before a preset and flags are laid over and under it
     return tables
 
 
@@ -316,6 +333,15 @@ def _flag_text(value: Any) -> str:
 
 
 # --- checks ---------------------------------------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def _prefixed(prefix: str) -> Iterator[None]:
+    """Say in a `ConfigError` which table of a larger one the key is in."""
+    try:
+        yield
+    except ConfigError as error:
+        raise ConfigError(str(error) if str(error).startswith(prefix) else f"{prefix}{error}") from None
 
 
 @functools.cache

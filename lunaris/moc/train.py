@@ -118,11 +118,11 @@ def load_spec(path: str | Path) -> tuple[MoCModelConfig, MoCTrainConfig, str, st
     installed; metrics.jsonl is written always. Raises `ConfigError` for an unknown key, naming the nearest, FileNotFoundError.
     """
     model, table, source, out = _spec_tables(path)
-    return MoCModelConfig.from_dict(model), MoCTrainConfig.from_dict(table), source, out
+    return MoCModelConfig.from_dict(model, prefix="model."), MoCTrainConfig.from_dict(table), source, out
 
 
 def _spec_tables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any], str, str]:
-    """What `load_spec` reads, under Lunaris' names: only the keys that the file gives, checked with the defaults of the others."""
+    """What `load_spec` reads, under Lunaris' names: only the keys that the file gives, each checked by itself."""
     data = read_yaml(path)
     if not isinstance(data, dict):
         raise ConfigError(f"{path} must hold keys such as model: and learning_rate:, got {str(data)[:60]!r}; see config_moc.yaml")
@@ -134,7 +134,7 @@ def _spec_tables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any], str,
             raise ConfigError(f"unknown key '{key}' in {path}; " + (f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"))
     folders = [_text(data, name) for name in ("data_dir", "out_dir")]
     model = data.get("model") or {}
-    MoCModelConfig.from_dict(model, prefix="model.")
+    MoCModelConfig.check_part(model, prefix="model.")
     table = {SPEC_NAMES.get(key, key): value for key, value in data.items() if key not in ("model", "data_dir", "out_dir")}
     if not table.get("run_name", ""):
         table.pop("run_name", None)  # the spec's file may leave it empty, which YAML reads as null
@@ -146,7 +146,7 @@ def _spec_tables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any], str,
             log.warning("wandb is not installed: logging to metrics.jsonl, and to trackio where that is; pip install wandb to have it")
     table |= _global_batch(table)
     try:
-        MoCTrainConfig.from_dict(table)
+        MoCTrainConfig.check_part(table)
     except ConfigError as error:
         text = str(error)
         for theirs, ours in SPEC_NAMES.items():  # the person who wrote the file knows the spec's word

@@ -168,6 +168,16 @@ def test_bad_yaml_is_one_sentence(tmp_path, text, message):
         load_yaml(tmp_path / "c.yaml", {"outer": Outer})
 
 
+def test_a_file_may_give_what_a_preset_or_a_flag_makes_whole(tmp_path):
+    """Each section was checked as though nothing came before or after it, so `training: {stage: flow}` was refused with --init-from, and
+    `model: {sampler: flow}` with --preset small. The whole is checked all the same."""
+    (tmp_path / "c.yaml").write_text("outer: {kind: b, size: 64, inner: {width: 2}}")
+    part = load_yaml(tmp_path / "c.yaml", {"outer": Outer})["outer"]
+    assert Outer.from_dict(merge(part, {"size": 32})) == Outer(kind="b", size=32, inner=Inner(width=2))
+    with pytest.raises(ConfigError, match="size must be at most 32 with kind 'b', got 64"):
+        Outer.from_dict(part)
+
+
 def test_missing_and_binary_yaml_files_are_one_sentence(tmp_path):
     with pytest.raises(FileNotFoundError, match="no config file at"):
         load_yaml(tmp_path / "none.yaml", {"outer": Outer})

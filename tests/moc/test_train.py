@@ -94,6 +94,12 @@ def test_a_preset_fills_what_the_specs_file_leaves_open(spec):
     assert MoCTrainConfig.from_dict(tables["training"]) == load_spec(spec())[1]
 
 
+def test_a_flag_may_make_the_specs_file_whole(spec):
+    """`top_k: 9` in the spec's file was refused for 8 experts though the command line said 16."""
+    tables, *_ = load_run(spec("model:\n  top_k: 9\n"))
+    assert MoCModelConfig.from_dict(tables["model"] | {"n_experts": 16}).top_k == 9
+
+
 @pytest.mark.parametrize(
     ("line", "message"),
     [
