@@ -321,7 +321,7 @@ def _converter(hint: Any):
         try:
             return hint(text)
         except ValueError:
-            raise argparse.ArgumentTypeError(f"must be {_describe(hint)}, got {text!r}") from None
+            raise argparse.ArgumentTypeError(f"must be {_describe(hint)}, got {_short(text)}") from None
 
     return convert
 
@@ -388,7 +388,10 @@ def _checked(f: dataclasses.Field, hint: Any, value: Any) -> Any:
 
 def _in_range(f: dataclasses.Field, number: float) -> bool:
     ge, le, gt = (f.metadata.get(name) for name in ("ge", "le", "gt"))
-    finite = math.isfinite(number)
+    try:
+        finite = math.isfinite(number)
+    except OverflowError:  # a whole number that no float holds
+        finite = False
     return finite and (ge is None or number >= ge) and (le is None or number <= le) and (gt is None or number > gt)
 
 

@@ -190,7 +190,8 @@ def read(source: str | Path | bytes) -> dict[str, Any]:
     else:
         table = _json(_record_text(data), "the record in this file")
     if isinstance(table, dict) and isinstance(table.get("format"), int) and table["format"] > FORMAT:
-        raise ValueError(f"this file was made by a newer Lunaris (record format {table['format']}, known: {FORMAT}); update Lunaris")
+        newer = str(table["format"])[:40]
+        raise ValueError(f"this file was made by a newer Lunaris (record format {newer}, known: {FORMAT}); update Lunaris")
     return Record.from_dict(table, prefix="record.").to_dict()
 
 

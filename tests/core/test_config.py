@@ -135,6 +135,13 @@ def test_bad_value_is_refused_with_key_rule_value_and_remedy(data, message):
         Outer.from_dict(data)
 
 
+@pytest.mark.parametrize("key", ["size", "lr", "top", "filters"])
+def test_a_number_that_no_float_holds_is_out_of_range(key):
+    """`--seed` with 400 digits ended in a traceback: whether such a number is finite Python answers with an OverflowError."""
+    with pytest.raises(ConfigError, match=rf"^{key} must be .*, got \(?10+…"):
+        Outer.from_dict({key: [10**400] if key == "filters" else 10**400})
+
+
 def test_constructor_and_replace_run_the_same_checks():
     with pytest.raises(ConfigError, match="size must be"):
         Outer(size=1000)
