@@ -67,7 +67,7 @@ def load_source(source: str | Path, *, split: str = "train", n: int = 20_000, se
 
 def _load_one(source: str, split: str, n: int, seed: int) -> list[Document]:
     language = source.partition(":")[2]
-    if _is_procedural(source):  # always the procedural ones, whatever lies in the working folder; "./procedural" is a folder of that name
+    if is_procedural(source):  # always the procedural ones, whatever lies in the working folder; "./procedural" is a folder of that name
         if not 1 <= n <= MAX_STORIES:
             raise ValueError(f"the number of stories must be 1 to {MAX_STORIES:,}, got {n}; try 20000")
         languages = (language,) if language else stories.LANGUAGES
@@ -198,7 +198,7 @@ def load_unseen(source: str | Path, seen: Seen, *, n: int = 20_000, seed: int = 
     Raises ValueError when none is left, and what `load_source` raises."""
     kept, out, cut = [], 0, 0
     for _, name in mixture(source):
-        if _is_procedural(name):
+        if is_procedural(name):
             kept += _load_one(name, "validation", n, seed)
             continue
         documents = _read(name)
@@ -212,7 +212,7 @@ def load_unseen(source: str | Path, seen: Seen, *, n: int = 20_000, seed: int = 
     return Unseen(kept, out, cut)
 
 
-def _is_procedural(source: str) -> bool:
+def is_procedural(source: str) -> bool:
     return source.partition(":")[0] == "procedural"
 
 
@@ -317,7 +317,7 @@ def prepare(
         stream, counts = _stream(encoder, loaded[split], times, seed)
         files[FILES[split]] = stream.tobytes()
         splits[split] = counts
-    real = [part for (_, name), part in zip(parts, loaded["train"], strict=True) if not _is_procedural(name)]
+    real = [part for (_, name), part in zip(parts, loaded["train"], strict=True) if not is_procedural(name)]
     files[SEEN] = Seen.of(document for part in real for document in part).to_json()
     meta = {
         "format": FORMAT,
@@ -343,7 +343,7 @@ def asked(source: str | Path, *, vocab_size: int, tokenizer: BpeTokenizer | None
     """
     names = [name for _, name in mixture(source)]
     return {
-        "stories": n_stories if any(map(_is_procedural, names)) else None,
+        "stories": n_stories if any(map(is_procedural, names)) else None,
         "vocab_size": vocab_size if tokenizer is None else None,
         "texts": [_texts_hash(name) for name in names],
     }
@@ -351,7 +351,7 @@ def asked(source: str | Path, *, vocab_size: int, tokenizer: BpeTokenizer | None
 
 def _texts_hash(source: str) -> str | None:
     here = Path(source).exists() or (glob.has_magic(source) and any(glob.iglob(source, recursive=True)))
-    if _is_procedural(source) or not here:
+    if is_procedural(source) or not here:
         return None
     digest = hashlib.sha256()
     for document in _read(source):

@@ -12,6 +12,7 @@ least half a window before it, or all that there is. Ends of text are seen and n
 
 import lzma
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -25,10 +26,22 @@ from torch import Tensor
 
 from lunaris.core.decoding import token_bytes
 from lunaris.core.isolation import eval_mode
+from lunaris.core.sources import mixture
 from lunaris.core.text import Document
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc.checkpoint import tokenizer_of
-from lunaris.moc.data import META, SPLITS, Encoder, bits_per_byte, encode_documents, load_source, load_unseen, open_prepared, windows
+from lunaris.moc.data import (
+    META,
+    SPLITS,
+    Encoder,
+    bits_per_byte,
+    encode_documents,
+    is_procedural,
+    load_source,
+    load_unseen,
+    open_prepared,
+    windows,
+)
 from lunaris.moc.model import MoCForCausalLM
 from lunaris.moc.request import Split
 
@@ -68,7 +81,7 @@ def evaluate(
 ) -> dict[str, Any]:
     """The figures above, ready for JSON, on any source of `data.load_source` or on a prepared folder (then with its own tokenizer only).
 
-    n        documents of the procedural stories; of other sources all are measured
+    n        documents of the procedural stories; of other sources all are measured, each once, whatever its count in a mixture
     split    "unseen", every document that the model was not trained on, as its checkpoint tells (where it does not, and for stories and
              prepared folders: validation); "validation", the tenth that no training on this data sees; "all"
     seq_len  tokens of a window; 0 = the model's max_seq_len
@@ -94,7 +107,7 @@ def evaluate(
             measured = f"documents the model was not trained on; {left_out:,} others left out"
             measured += f"; of {cut:,} the last tenth alone, since the training had the rest" if cut else ""
         else:
-            texts = [document for side in sides for document in _documents(data, side, n, seed)]
+            texts = [document for _, name in mixture(data) for document in _documents(name, sides, n, seed)]
         ids, documents = stream_of([document.text for document in texts], tokenizer), len(texts)
     score = score_stream(model, ids, seq_len=seq_len)
     text = text_of(ids, tokenizer)
@@ -124,9 +137,12 @@ def evaluate(
     return report
 
 
-def _documents(data: str | Path, split: str, n: int, seed: int) -> list[Document]:
-    """`n` stories in all, whichever side: `load_source` makes a tenth as many for validation."""
-    return load_source(data, split=split, n=max(1, n * 10) if split == "validation" else n, seed=seed)
+def _documents(source: str, sides: Sequence[str], n: int, seed: int) -> list[Document]:
+    """The documents of one source on `sides`; `n` stories in all, of both sides a tenth for validation, as `load_source` makes them."""
+    held = -(-n // 10) if len(sides) > 1 else n
+    wanted = {"train": n - held, "validation": 10 * held}
+    sides = [side for side in sides if wanted[side] or not is_procedural(source)]
+    return [document for side in sides for document in load_source(source, split=side, n=wanted[side], seed=seed)]
 
 
 # --- scoring ----------------------------------------------------------------------------------------------------------------------

@@ -14,6 +14,7 @@ import torch
 from lunaris.core import hub
 from lunaris.core.text import Document
 from lunaris.core.tokenizer import BpeTokenizer
+from lunaris.moc import stories
 from lunaris.moc.checkpoint import load, new_model, save
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import END, Encoder, Seen, load_source, load_unseen, open_prepared, prepare, windows
@@ -173,8 +174,19 @@ def test_evaluate_measures_folders_patterns_mixtures_and_stories(model, folder):
     assert evaluate(model, "procedural", n=5)["n"] == 5
 
 
+@pytest.mark.parametrize("n", [1, 2, 25])
+def test_evaluate_all_measures_n_stories_of_both_sides(model, n):
+    """It measured 2n: n of each side."""
+    report = evaluate(model, "procedural", n=n, split="all")
+    held = -(-n // 10)
+    texts = [story.text for split, m in (("train", n - held), ("validation", held)) for story in stories.make(m, split=split)]
+    assert report["n"] == n and report["bytes"] == sum(len(text.encode()) for text in texts)
+
+
 def test_evaluate_all_scores_every_byte_of_the_folder(model, folder):
+    """Once: "3*books" was measured three times over, and xz, which packs what repeats itself, told a third of the truth."""
     report = evaluate(model, folder, split="all")
+    assert evaluate(model, f"3*{folder}", split="all") | {"data": str(folder)} == report
     bytes_there = sum(len(f"{i} {TEXTS[i % 3]}".encode()) for i in range(40)) + len("Um texto a mais. " * 10)
     assert report["bytes"] == bytes_there and report["n"] == 41 and report["measured_on"] == "all documents"
 
