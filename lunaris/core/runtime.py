@@ -6,7 +6,6 @@ What counts is what this process may use, not what the host has: a container's c
 import dataclasses
 import functools
 import importlib.metadata
-import importlib.util
 import math
 import os
 import platform
@@ -228,14 +227,20 @@ OPTIONAL = {
 }
 
 
+def installed_version(package: str) -> str | None:
+    """The version of an installed package, or None. A folder of that name beside us, which Python would import, is no package."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
 def optional_packages() -> list[dict[str, str | None]]:
     """Each optional package: name, what it is for, installed version or None, and the pip line that adds it."""
-    rows = []
-    for name, (purpose, extra) in OPTIONAL.items():
-        found = importlib.util.find_spec(name) is not None
-        version = importlib.metadata.version(name) if found else None
-        rows.append({"package": name, "for": purpose, "version": version, "install": f"pip install '{extra}'"})
-    return rows
+    return [
+        {"package": name, "for": purpose, "version": installed_version(name), "install": f"pip install '{extra}'"}
+        for name, (purpose, extra) in OPTIONAL.items()
+    ]
 
 
 def doctor() -> dict:

@@ -4,7 +4,6 @@ A tracker is a guest: it is imported when training starts, and whatever goes wro
 """
 
 import contextlib
-import importlib.util
 import io
 import json
 import math
@@ -17,6 +16,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+from lunaris.core.runtime import installed_version
 from lunaris.core.training_state import TrainingError, one_sentence, saved_sentence
 
 TrackerName = Literal["auto", "none", "trackio", "wandb", "tensorboard"]
@@ -119,11 +119,11 @@ class Tracker:
         `run_id` stays the same over all resumes of one training, and `resumed` tells whether this is one.
         """
         if name == "auto":
-            name = "trackio" if importlib.util.find_spec("trackio") else "none"
+            name = "trackio" if installed_version("trackio") else "none"
         self.name, self._say, self._run = name, say, None
         if name == "none":
             return
-        if not importlib.util.find_spec(name):
+        if not installed_version(name):
             raise ModuleNotFoundError(f"tracker '{name}' needs the package {name}: pip install {name}")
         with self._guarded("start"), _quiet():
             self._run = _START[name](project, run_name, run_id, resumed, dict(config), folder)

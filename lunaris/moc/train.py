@@ -7,7 +7,6 @@ main is the cross-entropy in nats per token; perplexity comes from it alone. The
 
 import contextlib
 import difflib
-import importlib.util
 import logging
 import math
 import os
@@ -141,7 +140,7 @@ def _spec_tables(path: str | Path) -> tuple[dict[str, Any], dict[str, Any], str,
     if not table.get("project", ""):
         table.pop("project", None)
     elif "tracker" not in table:
-        table["tracker"] = "wandb" if importlib.util.find_spec("wandb") else "auto"
+        table["tracker"] = "wandb" if runtime.installed_version("wandb") else "auto"
         if table["tracker"] == "auto":
             log.warning("wandb is not installed: logging to metrics.jsonl, and to trackio where that is; pip install wandb to have it")
     table |= _global_batch(table)

@@ -130,3 +130,12 @@ def test_gpu_marker_is_nothing_off_zerogpu(monkeypatch):
 
     assert runtime.gpu(work) is work and runtime.gpu(duration=30)(work) is work
     assert "spaces" not in sys.modules
+
+
+def test_a_folder_called_like_a_package_is_none(tmp_path, monkeypatch):
+    """`lunaris doctor` ended in a traceback beside a wandb/ that an earlier run had left, which Python would import as a package."""
+    (tmp_path / "lunaris_no_such_package").mkdir()
+    monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.setitem(runtime.OPTIONAL, "lunaris_no_such_package", ("nothing", "nothing"))
+    versions = {row["package"]: row["version"] for row in runtime.optional_packages()}
+    assert versions["lunaris_no_such_package"] is None

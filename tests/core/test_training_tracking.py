@@ -9,6 +9,7 @@ import pytest
 import torch
 from training_jobs import toy
 
+from lunaris.core import tracking
 from lunaris.core.tracking import MetricsLog, StepNumbers, Tracker
 from lunaris.core.training import Callback, TrainingError, fit
 
@@ -73,10 +74,17 @@ class FakeTracker(types.ModuleType):
         self.finished += 1
 
 
+def stand_in(monkeypatch, name, fails=""):
+    """A `FakeTracker` that counts as installed under `name`."""
+    fake = FakeTracker(name, fails)
+    monkeypatch.setitem(sys.modules, name, fake)
+    monkeypatch.setattr(tracking, "installed_version", lambda package: "1.0" if package == name else None)
+    return fake
+
+
 @pytest.mark.parametrize("action", ["start", "log", "finish"])
 def test_a_tracker_that_fails_is_left_behind_with_one_line_that_leaks_nothing(tmp_path, monkeypatch, capsys, action):
-    fake = FakeTracker("trackio", fails=action)
-    monkeypatch.setitem(sys.modules, "trackio", fake)
+    fake = stand_in(monkeypatch, "trackio", fails=action)
     model, alone = train(tmp_path / "a", tracker="trackio"), train(tmp_path / "b")
     assert torch.equal(model.embed.weight, alone.embed.weight)
     assert toy.metrics(tmp_path / "a") == toy.metrics(tmp_path / "b")
@@ -88,8 +96,7 @@ def test_a_tracker_that_fails_is_left_behind_with_one_line_that_leaks_nothing(tm
 
 
 def test_wandb_keeps_its_run_over_a_resume_and_gets_the_config(tmp_path, monkeypatch):
-    fake = FakeTracker("wandb")
-    monkeypatch.setitem(sys.modules, "wandb", fake)
+    fake = stand_in(monkeypatch, "wandb")
     train(tmp_path, tracker="wandb", project="p", run_name="r")
     train(tmp_path, tracker="wandb", project="p", run_name="r", steps=14, resume=True)
     (_, first), (_, second) = fake.inits
@@ -100,8 +107,7 @@ def test_wandb_keeps_its_run_over_a_resume_and_gets_the_config(tmp_path, monkeyp
 
 
 def test_the_tracker_is_closed_when_training_fails(tmp_path, monkeypatch):
-    fake = FakeTracker("trackio")
-    monkeypatch.setitem(sys.modules, "trackio", fake)
+    fake = stand_in(monkeypatch, "trackio")
 
     class Fail(Callback):
         def on_step(self, run):
@@ -114,7 +120,7 @@ def test_the_tracker_is_closed_when_training_fails(tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("name", ["wandb", "tensorboard", "trackio"])
 def test_a_tracker_that_is_asked_for_but_missing_is_an_error_with_the_remedy(tmp_path, monkeypatch, name):
-    monkeypatch.setattr("lunaris.core.tracking.importlib.util.find_spec", lambda package: None)
+    monkeypatch.setattr(tracking, "installed_version", lambda package: None)
     with pytest.raises(ModuleNotFoundError, match=rf"tracker '{name}' needs the package {name}: pip install {name}$"):
         train(tmp_path, tracker=name)
     train(tmp_path / "auto", tracker="auto")  # by default it is only used when it is there
@@ -132,8 +138,7 @@ def test_tensorboard_gets_every_number(tmp_path):
 
 
 def test_numbers_that_are_not_finite_are_null_in_the_log_and_left_out_of_the_tracker(tmp_path, monkeypatch):
-    fake = FakeTracker("trackio")
-    monkeypatch.setitem(sys.modules, "trackio", fake)
+    fake = stand_in(monkeypatch, "trackio")
     log = MetricsLog(tmp_path / "metrics.jsonl", last_step=0)
     log.write({"step": 1, "loss": 2.0, "eval/fid": float("nan"), "eval/x": float("inf")})
     log.close()
