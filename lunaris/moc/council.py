@@ -25,7 +25,7 @@ from lunaris.core.decoding import token_bytes
 from lunaris.core.isolation import eval_mode
 from lunaris.moc.checkpoint import special_ids, tokenizer_of
 from lunaris.moc.data import Encoder, bits_per_byte
-from lunaris.moc.generate import Written, bias_table, generate_request
+from lunaris.moc.generate import Written, bias_table, generate_request, lines_joined
 from lunaris.moc.model import Bias, MoCForCausalLM, MoCOutput
 from lunaris.moc.request import MoCRequest
 
@@ -351,7 +351,7 @@ def _order(text: str | Sequence[int], **order: Any) -> MoCRequest:
 
 def _ids(model: MoCForCausalLM, text: str | Sequence[int]) -> list[int]:
     if isinstance(text, str):
-        return Encoder(tokenizer_of(model))(text.replace("\r\n", "\n").replace("\r", "\n"))
+        return Encoder(tokenizer_of(model))(lines_joined(text))
     return _checked(model, text, "text")
 
 

@@ -259,10 +259,14 @@ class Encoder:
             for encoding in self._tokenizer.encode_batch_fast(list(texts[start : start + 256]), add_special_tokens=False):
                 yield np.array(encoding.ids, np.uint16)
 
-    def bytes_of(self, text: str) -> int:
-        """Bytes of `text` in UTF-8 as the tokenizer reads it, ours in NFC: what a compressor would get."""
+    def normalised(self, text: str) -> str:
+        """`text` as the tokenizer reads it, ours in NFC."""
         normalizer = self._tokenizer.normalizer
-        return len((normalizer.normalize_str(text) if normalizer else text).encode())
+        return normalizer.normalize_str(text) if normalizer else text
+
+    def bytes_of(self, text: str) -> int:
+        """Bytes of `text` in UTF-8 as the tokenizer reads it: what a compressor would get."""
+        return len(self.normalised(text).encode())
 
 
 def tokenizer_hash(tokenizer: BpeTokenizer) -> str:

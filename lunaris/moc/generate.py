@@ -78,13 +78,13 @@ class Writing(Iterator[str]):
     def __init__(self, model: MoCForCausalLM, request: MoCRequest):
         tokenizer = tokenizer_of(model)
         encoder = Encoder(tokenizer)
-        prompt = encoder(request.prompt.replace("\r\n", "\n").replace("\r", "\n"))
+        prompt = encoder(lines_joined(request.prompt))
         stepper = MoCStepper(model, expert_bias=bias_table(request, model.config.model_config))
         self._request, self._window = request, stepper.max_len
         self._prompt_tokens, self._cut, self._ids, self._pieces = len(prompt), 0, [], []
         self._ended = False
         self._encoder, self._table = encoder, token_bytes(tokenizer)
-        self._text = TextStream(self._table, request.stop)
+        self._text = TextStream(self._table, [encoder.normalised(lines_joined(text)) for text in request.stop])
         sampling = Sampling(request.temperature, request.top_p, request.top_k, request.repetition_penalty, request.seed)
         self._tokens = tokens(
             stepper,
@@ -132,6 +132,11 @@ class Writing(Iterator[str]):
             finish="stop" if stopped else "end" if self._ended and not full else "length",
             note=note if self._cut else "",
         )
+
+
+def lines_joined(text: str) -> str:
+    """`text` with the line breaks that the texts of the training have."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def _ids_of(text: str, ids: Sequence[int], table: Sequence[bytes], encoder: Encoder) -> tuple[int, ...]:

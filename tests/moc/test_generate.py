@@ -256,6 +256,16 @@ def test_stop_texts_end_the_writing_and_are_not_shown(model):
     assert written.text == free[: free.index(stop)] and written.finish == "stop"
 
 
+@pytest.mark.parametrize("stop", ["ção\n", "c\u0327a\u0303o", "o\r\nda", "\r"])
+def test_a_stop_text_is_read_as_a_prompt_is(model, tokenizer, monkeypatch, stop):
+    """Stop texts were compared as they came: with a form's line breaks (CR LF), or accents by themselves, they were never found."""
+    monkeypatch.setattr(
+        sys.modules["lunaris.moc.generate"], "tokens", lambda *args, **order: iter(Encoder(tokenizer)("O coração\nda menina"))
+    )
+    written = generate_request(model, MoCRequest(stop=(stop,)))
+    assert written.text == {"ç": "O cora", "c": "O cora", "o": "O coraçã", "\r": "O coração"}[stop[0]] and written.finish == "stop"
+
+
 @pytest.mark.parametrize("stop", ["vez", " um g", "ato q", "uma vez um gato que via a lua"])
 def test_the_tokens_of_a_text_are_those_that_are_shown(model, tokenizer, monkeypatch, stop):
     """The tokens of a stop text that was taken back stayed in `ids`: the council listed words that were not in the text, and counted them.
