@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 WEIGHTS, CONFIG, CARD = "model.safetensors", "config.json", "README.md"
 PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".pickle")
+DTYPES = ("F16", "BF16", "F32", "F64", "I8", "I16", "I32", "I64", "U8", "U16", "U32", "U64", "BOOL")
 MAX_CONFIG_BYTES = 1 << 20
 MAX_WEIGHTS_BYTES = 10 << 30
 MAX_HEADER_BYTES = 100 << 20  # safetensors' own limit
@@ -310,8 +311,9 @@ def check_checkpoint(names: Iterable[str], what: str) -> None:
         raise FileNotFoundError(f"{what} has no {CONFIG}; a checkpoint holds {WEIGHTS} and {CONFIG}")
 
 
-def check_safetensors(path: Path) -> None:
-    """Raise ValueError unless the file is what its name says, by its header alone: a pickle is named, a cut-off weight too."""
+def check_safetensors(path: Path) -> dict[str, dict[str, Any]]:
+    """What the header says of each weight: dtype, shape, data_offsets. Raises ValueError unless the file is what its name says, by its
+    header alone: a pickle is named, a weight that is cut off or of an odd number format too."""
     size = path.stat().st_size
     if size > MAX_WEIGHTS_BYTES:
         raise ValueError(f"{path} has {size / 1e9:.1f} GB and Lunaris reads at most {MAX_WEIGHTS_BYTES / 1e9:.1f} GB of weights")
@@ -324,12 +326,17 @@ def check_safetensors(path: Path) -> None:
             raise ValueError(f"{path} is not a safetensors file or is cut short in its header; copy or download it again")
         try:
             header = json.loads(start[8:] + file.read(length - 1))
-            ends = {name: entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__"}
+            header.pop("__metadata__", None)
+            odd = next(((name, str(entry["dtype"])[:20]) for name, entry in header.items() if entry["dtype"] not in DTYPES), None)
+            ends = {name: entry["data_offsets"][1] for name, entry in header.items()}
             cut = next((name for name, end in sorted(ends.items(), key=lambda item: item[1]) if 8 + length + end > size), None)
         except (ValueError, RecursionError, TypeError, KeyError, IndexError, AttributeError):
             raise ValueError(f"{path} is not a safetensors file (its header cannot be read); copy or download it again") from None
     if cut is not None:
         raise ValueError(f"{path} is cut short: weight {cut!r} is incomplete; copy or download it again")
+    if odd is not None:
+        raise ValueError(f"weight {odd[0]!r} in {path} must be F16, BF16, F32, F64, whole numbers or BOOL, got {odd[1]!r}; save it as BF16")
+    return header
 
 
 def _existing(folder: Path, name: str) -> Path:
@@ -353,7 +360,5 @@ def _no_constant(name: str) -> float:
 
 
 def count_parameters(weights: Path) -> int:
-    """How many numbers a safetensors file holds, by its header."""
-    with weights.open("rb") as file:
-        header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-    return sum(math.prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    """How many numbers a safetensors file holds, by its header. Raises ValueError as `check_safetensors`."""
+    return sum(math.prod(entry["shape"]) for entry in check_safetensors(weights).values())

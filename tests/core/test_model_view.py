@@ -182,6 +182,12 @@ def test_what_cannot_be_described_or_shown_is_left_out_with_a_line_in_the_log(vi
     assert [message.split(" cannot be described")[0] for message in caplog.messages] == [colourless, odd]
 
 
+def test_a_git_lfs_pointer_in_place_of_weights_leaves_the_tab_whole(view, shelf):
+    """What a clone without LFS leaves was a MemoryError, and the whole tab went with it."""
+    (shelf / "car/model.safetensors").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n")
+    assert view.describe_without_network("car") is None
+
+
 def built(view, endpoint=lambda model: {}):
     """The view on a page, and its functions by their names."""
     with gr.Blocks() as page:
