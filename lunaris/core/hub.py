@@ -44,6 +44,7 @@ __all__ = [
     "PushResult",
     "bundled",
     "card",
+    "check_hub_ref",
     "commit_files",
     "list_models",
     "load_config",
@@ -218,6 +219,13 @@ def _checked_id(repo_id: str) -> str:
     if not fits:
         raise ValueError(f"a repository is owner/name in letters, digits and single . _ - marks, got {_short(repo_id)}; try lunar/pixel-16")
     return repo_id
+
+
+def check_hub_ref(ref: str) -> None:
+    """Raise ValueError unless `ref` is owner/name[@revision]."""
+    name, at, revision = ref.partition("@")
+    _checked_id(name)
+    _checked_revision(revision if at else None)
 
 
 def _checked_revision(revision: str | None) -> str | None:

@@ -45,6 +45,8 @@ def build(family: str, out: str | Path, *, ref: str | Path | None = None, model_
     """
     if ref is not None and model_id is not None:
         raise ValueError("give the weights once: ref puts them in the bundle, model_id loads them from the Hub")
+    if model_id is not None:
+        hub.check_hub_ref(model_id)
     template = _template(family)
     families = imported_families(family)
     readme = (template / "README.md").read_text(encoding="utf-8")

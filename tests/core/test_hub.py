@@ -18,7 +18,7 @@ import torch
 from local_hub import OTHER_TOKEN, READ_TOKEN, WRITE_TOKEN, LocalHub
 from torch import nn
 
-from lunaris.core import hub
+from lunaris.core import hub, space
 
 CARD = hub.render_card(
     name="Test", family="pixel", what="A test.", data="None.", licence="mit", command="python -m lunaris pixel train", metrics={"loss": 0.5}
@@ -140,6 +140,14 @@ def test_malformed_refs_are_refused_in_one_sentence_without_a_request(fresh_hub,
             call(ref)
         assert one_sentence(str(caught.value)) and len(str(caught.value)) < 300
     assert fresh_hub.log == []
+
+
+@pytest.mark.parametrize("model_id", ["", "not a repo!", "pixel-16", "/tmp", "lunar/pixel@", "lunar/pixel@a b", "lunar/../x"])
+def test_a_space_is_built_for_a_model_that_can_exist(tmp_path, model_id):
+    """Any text was taken for --model-id, and an empty one gave a Space without a checkpoint: its visitors were the first to hear of it."""
+    with pytest.raises(ValueError, match=r"a repository is owner/name .*; try lunar/pixel-16|a revision is a tag, .*; try main"):
+        space.build("pixel", tmp_path / "bundle", model_id=model_id)
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_a_ref_for_visitors_never_opens_a_folder(folder, fresh_hub):
