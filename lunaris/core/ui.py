@@ -9,7 +9,6 @@ import base64
 import errno
 import functools
 import html
-import importlib.util
 import inspect
 import json
 import logging
@@ -820,7 +819,7 @@ def page_options(healthz: Callable[[], dict[str, Any]]) -> dict[str, Any]:
         "show_error": False,  # the text of an unexpected error is for the log; gr.Error is shown either way
         "footer_links": ["api"],  # the page of examples; our own footer opens it
         "run_history": False,
-        "mcp_server": importlib.util.find_spec("mcp") is not None,
+        "mcp_server": runtime.installed_version("mcp") is not None,
         "ssr_mode": False,
         "app_kwargs": serving.app_kwargs(healthz),
     }

@@ -407,6 +407,7 @@ SAVE = "() => setTimeout(() => document.querySelector('#pixel-retrain-file')?.cl
 
 
 def build(page: Page) -> None:
+    jobs.shared()  # from now on it sweeps, also what the server before this one left
     kept = gr.BrowserState("", storage_key="lunaris-pixel-retrain", secret="lunaris")  # fixed: it must be read after a restart
     job, started, report = gr.Textbox("", visible=False, label="job"), gr.JSON(visible=False), gr.JSON(visible=False)
     samples = gr.Image(visible=False, type="filepath", format="png")
