@@ -4,8 +4,10 @@ import copy
 import gc
 import json
 import math
+import re
 import subprocess
 import sys
+import unicodedata
 import weakref
 from weakref import WeakKeyDictionary
 
@@ -211,6 +213,7 @@ def test_text_is_that_of_a_plain_loop_over_the_model(model, tokenizer):
     """A loop with nothing of ours in it but the tokenizer: greedy, with the entries that are no text left out."""
     encoder = Encoder(tokenizer)
     banned = [index for index in special_ids(tokenizer).values() if index != encoder.end] + list(range(tokenizer.vocab_size, 512))
+    banned += [index for index in range(tokenizer.vocab_size) if any(map(control, tokenizer.decode([index])))]
     ids = [encoder.end, *encoder("Era uma")]
     start = len(ids)
     for _ in range(25):
@@ -296,7 +299,7 @@ def test_half_a_character_at_the_end_is_no_token_of_the_text(model, tokenizer, m
 def test_a_text_longer_than_the_model_is_cut_and_the_result_says_so(model):
     long = "gato lua " * 100
     written = generate_request(model, MoCRequest(prompt=long, max_new_tokens=5, temperature=0.0))
-    assert written.cut_tokens == written.prompt_tokens + 1 - 96  # the end of text in front is out of sight too
+    assert written.cut_tokens == written.prompt_tokens - 96  # the end of text in front, out of sight too, was counted as one of them
     assert f"the oldest {written.cut_tokens:,} of prompt and text" in written.note and "looks back on 128" in written.note
 
 
@@ -311,6 +314,46 @@ def test_padding_unknown_and_ids_without_text_are_never_written(tokenizer):
     fresh = new_model(TINY, tokenizer).eval()
     ids = generate_request(fresh, MoCRequest(max_new_tokens=300, temperature=2.0, top_p=1.0, seed=2)).ids
     assert max(ids) < tokenizer.vocab_size and not {0, 1} & set(ids)
+
+
+def test_a_text_holds_no_control_character_that_a_prompt_must_not(model, monkeypatch):
+    """At temperature 2 and top-p 1 a text could hold an ESC, and then Continue and What if refused the model's own text. What was drawn
+    before it stays as it was."""
+    order = {"max_new_tokens": 25, "temperature": 2.0, "top_p": 0.99}
+    with monkeypatch.context() as patch:
+        patch.setattr(sys.modules["lunaris.moc.generate"], "CONTROL", re.compile(b"(?!)"))  # nothing is refused
+        old = [generate(model, seed=seed, **order) for seed in range(12)]
+    new = [generate_request(model, MoCRequest(seed=seed, **order)) for seed in range(12)]
+    whole = 0
+    for before, written in zip(old, new, strict=True):
+        place = next((i for i, char in enumerate(before) if control(char)), len(before))
+        assert written.text[:place] == before[:place] and not any(map(control, written.text))
+        whole += place == len(before)
+        MoCRequest(prompt=written.text)
+    assert 0 < whole < 12
+
+
+def test_halves_of_a_control_character_do_not_meet(model, tokenizer, monkeypatch):
+    """U+0085 is the bytes C2 85, each an entry of every tokenizer; C2 AA is the "ª" of "1ª"."""
+    half, rest, other = (token_bytes(tokenizer).index(byte) for byte in (b"\xc2", b"\x85", b"\xaa"))
+
+    class Wants:
+        max_len = 128
+
+        def start(self, ids):
+            return self.step(ids[-1])
+
+        def step(self, token):
+            best = {rest: 2.0, other: 1.0} if token == half else {half: 1.0}
+            return torch.tensor([best.get(index, 0.0) for index in range(TINY.vocab_size)])
+
+    monkeypatch.setattr(sys.modules["lunaris.moc.generate"], "MoCStepper", lambda *args, **order: Wants())
+    written = generate_request(model, MoCRequest(max_new_tokens=6, temperature=0.0))
+    assert written.text == "ªªª" and written.finish == "length"  # C2, not 85, AA; the refused ones are not among the six
+
+
+def control(char: str) -> bool:
+    return unicodedata.category(char) == "Cc" and char not in "\n\r\t"
 
 
 # --- steering ---------------------------------------------------------------------------------------------------------------------
