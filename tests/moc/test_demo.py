@@ -293,16 +293,47 @@ def test_every_example_is_a_sound_order_and_both_languages_have_some():
             assert moc.MoCRequest(prompt=prompt).prompt and 0 < len(label) < 40
 
 
-@pytest.mark.parametrize(("k", "n"), [(1, 8), (2, 8), (3, 8), (8, 8)])
+def sentences(markup: str, language: str) -> list[str]:
+    """The story in one language, as plain text."""
+    return [re.sub(r"<[^>]+>", "", told) for told in re.findall(rf'<span class="i18n" lang="{language}">(.*?)</span>', markup)]
+
+
+@pytest.mark.parametrize(("k", "n"), [(2, 8), (3, 8), (8, 8)])
 def test_the_ministers_story_is_five_sentences_and_fits_any_number_of_chosen(k, n):
     markup = story.markup(MoCModelConfig(top_k=k, n_experts=n))
     for language, council in (("en", f"of the {n} ministers the {k}"), ("pt-BR", f"dos {n} ministros são escolhidos os {k}")):
-        told = re.findall(rf'<span class="i18n" lang="{language}">(.*?)</span>', markup)
-        plain = [re.sub(r"<[^>]+>", "", sentence) for sentence in told]
+        plain = sentences(markup, language)
         assert len(plain) == 5 and all(sentence.endswith(".") and sentence.count(".") == 1 for sentence in plain)
         assert any(council in sentence for sentence in plain)
     assert markup.count("<svg") == 5
     assert "of the n ministers the k" in re.sub(r"<[^>]+>", "", story.markup(None))
+
+
+@pytest.mark.parametrize(
+    ("changes", "steps"),
+    [
+        ({}, "drafts, meet, vote, confer, answer"),
+        ({"top_k": 1}, "drafts, meet, vote, answer"),
+        ({"meeting": False}, "vote, confer, answer"),
+        ({"meeting": False, "cross_all": True}, "drafts, vote, confer, answer"),
+        ({"peer_attention": False}, "drafts, meet, vote, answer"),
+        ({"ffn": "soft_all"}, "drafts, vote, answer"),
+        ({"ffn": "top_k"}, "vote, answer"),
+        ({"ffn": "switch", "top_k": 1}, "vote, answer"),
+    ],
+)
+def test_the_story_tells_of_no_step_that_the_model_lacks(changes, steps):
+    """Of a checkpoint that chooses without a meeting the story said that every minister drafts and that they meet; of one that chooses one,
+    "são escolhidos os 1" and "the 1 with the highest scores are chosen"."""
+    config, steps = MoCModelConfig.tiny().replace(**changes), steps.split(", ")
+    english, portuguese = (sentences(story.markup(config), language) for language in ui.LANGUAGES)
+    words = {"drafts": "rascunha", "meet": "reúnem", "vote": "votação", "confer": "conversam", "answer": "resposta"}
+    assert [word for word in words if re.search(rf"\b{word}\b", " ".join(english))] == steps
+    assert [word for word, theirs in words.items() if re.search(rf"\b{theirs}\b", " ".join(portuguese))] == steps
+    talk, one = len(steps) > 2 and config.ffn == "moc", config.top_k == 1
+    assert ("so much talk" in english[-1]) == ("tanta conversa" in portuguese[-1]) == (talk and not one)
+    assert ("the one with the highest score is chosen" in " ".join(english)) == ("é escolhido o que tem" in " ".join(portuguese)) == one
+    assert story.markup(config).count('class="tick"') == (8 if config.ffn == "soft_all" else config.top_k)
 
 
 def test_where_all_ministers_are_chosen_the_story_says_so():
@@ -311,7 +342,7 @@ def test_where_all_ministers_are_chosen_the_story_says_so():
     plain = re.sub(r"<[^>]+>", "", markup)
     assert "all 8 ministers are chosen" in plain and "todos os 8 ministros são escolhidos" in plain
     assert "of the 8 ministers" not in plain and "são escolhidos os" not in plain
-    vote = markup.split("<svg")[3]
+    vote = markup.split("<svg")[2]  # they draft, they vote, they answer
     assert vote.count('class="chosen"') == vote.count('class="tick"') == 8 and 'class="minister"' not in vote
 
 

@@ -1,4 +1,4 @@
-"""The ministers' story: how a council of experts decides on a word, for a newcomer, in five sentences (MC-12)."""
+"""The ministers' story: how a council of experts decides on a word, for a newcomer, in five sentences at most (MC-12)."""
 
 from collections.abc import Sequence
 from itertools import combinations
@@ -41,14 +41,27 @@ def _line(a: tuple[float, float], b: tuple[float, float], width: float = 1) -> s
     return f'<line x1="{a[0]:.0f}" y1="{a[1]:.0f}" x2="{b[0]:.0f}" y2="{b[1]:.0f}" stroke-width="{width}"/>'
 
 
+def told(settings: MoCModelConfig) -> dict[str, str]:
+    """Step -> its sentence, of a model with experts: a step that its settings lack is left out, and one chosen alone is no "they"."""
+    meets, alone = settings.ffn == "moc" and settings.meeting, settings.top_k == 1 and settings.ffn != "soft_all"
+    steps = {"proposals": "proposals"} if settings.hears_all else {"council": "council"}  # where the others draft nothing
+    if meets:
+        steps["meeting"] = "meeting"
+    steps["vote"] = "vote_all" if settings.ffn == "soft_all" else "vote_one" if alone else "vote"
+    if settings.peers and not alone:
+        steps["confer"] = "confer"
+    steps["answer"] = "answer_one" if alone else "answer" if meets or settings.peers else "answer_sparse"
+    return steps
+
+
 def markup(settings: MoCModelConfig | None) -> str:
-    """The five sentences, each with its drawing; the council's sizes are those of the model in use, where they are known."""
-    sizes = {"k": settings.top_k, "n": settings.n_experts} if settings and settings.ffn != "dense" else {"k": "k", "n": "n"}
-    everyone = settings is not None and settings.ffn == "soft_all"
-    chosen = range(len(MINISTERS)) if everyone else CHOSEN
-    keys = {step: f"story_{step}_all" if everyone and step == "vote" else f"story_{step}" for step in STEPS}
-    steps = "".join(f"<li>{picture(step, chosen)}<p>{TEXTS.html(key, **sizes)}</p></li>" for step, key in keys.items())
-    return f'<ol class="moc-story">{steps}</ol>'
+    """The sentences of the model in use, each with its drawing; of k of n ministers where it has no council or is not known."""
+    steps, sizes, chosen = {step: step for step in STEPS}, {"k": "k", "n": "n"}, CHOSEN
+    if settings and settings.ffn != "dense":
+        steps, sizes = told(settings), {"k": settings.top_k, "n": settings.n_experts}
+        chosen = range(len(MINISTERS)) if settings.ffn == "soft_all" else CHOSEN[: settings.top_k]
+    drawn = "".join(f"<li>{picture(step, chosen)}<p>{TEXTS.html(f'story_{key}', **sizes)}</p></li>" for step, key in steps.items())
+    return f'<ol class="moc-story">{drawn}</ol>'
 
 
 def build(page: Page) -> None:

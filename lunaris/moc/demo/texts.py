@@ -131,6 +131,10 @@ TEXTS = ui.Texts(
             "Every word that the model reads comes before a council of ministers, its <b>experts</b>, and each of them drafts a proposal.",
             "Cada palavra que o modelo lê chega a um conselho de ministros, seus <b>especialistas</b>, e cada um rascunha uma proposta.",
         ),
+        "story_council": (
+            "Every word that the model reads comes before a council of ministers, its <b>experts</b>.",
+            "Cada palavra que o modelo lê chega a um conselho de ministros, seus <b>especialistas</b>.",
+        ),
         "story_meeting": (
             "Before anything is decided they <b>meet</b>: each hears what the others have in mind, and the first scores change.",
             "Antes de qualquer decisão eles se <b>reúnem</b>: cada um ouve o que os outros têm em mente, e as primeiras notas mudam.",
@@ -139,19 +143,31 @@ TEXTS = ui.Texts(
             "Then comes the <b>vote</b>: of the {n} ministers the {k} with the highest scores are chosen, each with a weight to match.",
             "Depois vem a <b>votação</b>: dos {n} ministros são escolhidos os {k} com as maiores notas, cada um com seu peso.",
         ),
+        "story_vote_one": (
+            "Then comes the <b>vote</b>: of the {n} ministers the one with the highest score is chosen.",
+            "Depois vem a <b>votação</b>: dos {n} ministros é escolhido o que tem a maior nota.",
+        ),
         "story_vote_all": (
             "Then comes the <b>vote</b>: all {n} ministers are chosen, each with a weight to match its score.",
             "Depois vem a <b>votação</b>: todos os {n} ministros são escolhidos, cada um com o peso de sua nota.",
         ),
         "story_confer": (
-            "The chosen <b>confer</b>: each looks at its peers, as far as there are any, and mends its proposal by what it learns.",
-            "Os escolhidos <b>conversam</b>: cada um olha seus pares, se houver, e emenda sua proposta com o que aprende.",
+            "The chosen <b>confer</b>: each looks at its peers and mends its proposal by what it learns.",
+            "Os escolhidos <b>conversam</b>: cada um olha seus pares e emenda sua proposta com o que aprende.",
         ),
         "story_answer": (
             "Their proposals, added up by weight, are <b>one answer</b>, which goes to the next layer's council; whether so much talk pays "
             "off is a question for measurement.",
             "As propostas, somadas pelo peso, são <b>uma só resposta</b>, que segue para o conselho da próxima camada; se tanta conversa "
             "vale a pena, só medindo.",
+        ),
+        "story_answer_sparse": (
+            "Their proposals, added up by weight, are <b>one answer</b>, which goes to the next layer's council.",
+            "As propostas, somadas pelo peso, são <b>uma só resposta</b>, que segue para o conselho da próxima camada.",
+        ),
+        "story_answer_one": (
+            "Its proposal is the <b>answer</b>, which goes to the next layer's council.",
+            "Sua proposta é a <b>resposta</b>, que segue para o conselho da próxima camada.",
         ),
         "to_compare": ("Does it help? See the measurements", "Isso ajuda? Veja as medições"),
         # what if
