@@ -273,6 +273,12 @@ def test_every_text_exists_in_both_languages_with_the_same_placeholders():
         assert all(text.strip() for text in pair) and names[0] == names[1], key
 
 
+def test_the_reports_words_are_in_both_languages():
+    """It said "seed" on the Portuguese page."""
+    portuguese = sentences(write.report_component().html_template, "pt-BR")
+    assert {"tokens", "tokens/s", "semente"} <= set(portuguese) and "seed <b>" not in write.REPORT
+
+
 def test_scripts_get_every_word_they_use_and_no_other():
     for script, given in (("minutes.js", minutes.WORDS), ("board.js", what_if.BOARD_WORDS)):
         used = set(re.findall(r"WORDS\.(\w+)", common.asset(script)))
@@ -396,6 +402,13 @@ def test_a_result_says_what_the_wish_costs_in_both_languages():
 def test_the_board_has_the_experts_of_the_model_in_use():
     assert what_if.board_value(moc.CHECKPOINT) == {"experts": 8, "layers": 4, "chosen": 2, "mute": "", "bias": ""}
     assert what_if.board_value("owner/not-here")["experts"] == 0
+
+
+def test_a_note_of_what_if_is_in_both_languages():
+    """It was English on the Portuguese page."""
+    found = demo.moc_what_if("um gato " * 400, mute="0", max_new_tokens=1)
+    english, portuguese = (" ".join(sentences(what_if.result_html(found), language)) for language in ("en", "pt-BR"))
+    assert found["note"] in english and "are listed" not in portuguese and "aparecem os 255 mais novos" in portuguese
 
 
 def test_taking_the_last_wish_back_takes_the_result_back():

@@ -77,12 +77,13 @@ TEXTS = ui.Texts(
         "finish_stopped": ("stopped; what was written stays", "parado; o que foi escrito fica"),
         "tokens": ("tokens", "tokens"),
         "per_second": ("tokens/s", "tokens/s"),
+        "seed": ("seed", "semente"),
         # the council
         "council": ("The council", "O conselho"),
         "council_intro": (
             "Over every token it reads, in each of its layers, the model holds a council of experts. Point at a token or move with the "
             "arrow keys to see its minutes; click to keep it.",
-            "Sobre cada token que lê, em cada uma de suas camadas, o modelo reúne um conselho de especialistas. Aponte um token ou mova "
+            "Sobre cada token que lê, em cada uma de suas camadas, o modelo reúne um conselho de especialistas. Aponte um token ou mova-se "
             "com as setas para ver a ata; clique para fixá-lo.",
         ),
         "strip_hint": (

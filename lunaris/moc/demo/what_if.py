@@ -108,7 +108,8 @@ def result_html(found: dict[str, Any]) -> str:
         f'<section><h4>{TEXTS.html(key)}</h4><p class="moc-side">{side(found[f"pieces_{when}"], where)}</p></section>'
         for key, when in (("without", "before"), ("with", "after"))
     )
-    note = f'<p class="lunaris-hint">{html.escape(found["note"])}</p>' if found["note"] else ""
+    note = ui.both(html.escape(found["note"]), html.escape(ui.in_portuguese(found["note"])))
+    note = f'<p class="lunaris-hint">{note}</p>' if found["note"] else ""
     strip = "".join(effect(token) for token in tokens)
     return (
         f'<div class="moc-what-if"><dl class="lunaris-facts">{facts}</dl><div class="moc-sides">{sides}</div>'

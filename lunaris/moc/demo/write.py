@@ -151,7 +151,7 @@ REPORT = """${!value ? "" : `<p class="lunaris-report" data-finish="${value.fini
   <b>${({[finishes]})[value.finish] ?? ""}</b>
   <span><b>${value.tokens}</b> [tokens]</span>
   ${value.seconds ? `<span>${value.tokens_per_second.toFixed(0)} [per_second]</span>` : ""}
-  <span>seed <b>${value.seed}</b></span>
+  <span>[seed] <b>${value.seed}</b></span>
   <span>${value.model.replace(/[^\\w@/.-]/g, "")} <code>${value.weights.slice(0, 8)}</code></span>
 </p>${value.note ? `<p class="lunaris-hint">${value.note.replace(/[<>&]/g, "")}</p>` : ""}`}"""
 FINISHES = ("writing", "end", "stop", "length", "stopped")
@@ -165,7 +165,7 @@ OPEN_TAB = """(linked) => { if (linked) setTimeout(() => document.querySelector(
 def report_component() -> gr.HTML:
     finishes = ", ".join(f"{name}: '{TEXTS.html(f'finish_{name}')}'" for name in FINISHES)
     template = REPORT.replace("[finishes]", finishes)
-    for key in ("tokens", "per_second"):
+    for key in ("tokens", "per_second", "seed"):
         template = template.replace(f"[{key}]", TEXTS.html(key))
     return ui.raw(None, html_template=template, elem_id="moc-report")
 
