@@ -10,6 +10,7 @@ from pathlib import Path
 
 import gradio as gr
 import pytest
+from browser import needs_chromium
 
 from lunaris import moc
 from lunaris.core import hub, models, ui
@@ -409,6 +410,39 @@ def test_a_note_of_what_if_is_in_both_languages():
     found = demo.moc_what_if("um gato " * 400, mute="0", max_new_tokens=1)
     english, portuguese = (" ".join(sentences(what_if.result_html(found), language)) for language in ("en", "pt-BR"))
     assert found["note"] in english and "are listed" not in portuguese and "aparecem os 255 mais novos" in portuguese
+
+
+HARNESS = """(() => {
+  const element = document.body, props = { value: VALUE }, WORDS = {}, watch = () => {};
+  const trigger = () => { window.wishes = [props.value.mute, props.value.bias]; };
+  SCRIPT
+})()"""
+
+
+@needs_chromium
+def test_the_board_shows_what_the_wishes_say(browser):
+    """A wish below 0 was shown as "Favour", and the slider of strength turned it into a favour; an expert muted everywhere was "Normal" in
+    a layer, and stayed mute there when it was set to that."""
+    page = browser.new_page()
+    page.set_content('<div class="moc-board"></div>')
+    value = {"experts": 4, "layers": 3, "chosen": 2, "mute": "3", "bias": "0.2=-1 1=2 0.0=1"}
+    page.evaluate(HARNESS.replace("VALUE", json.dumps(value)).replace("SCRIPT", common.asset("board.js")))
+
+    def states() -> list[str]:
+        return [row.get_attribute("data-state") for row in page.locator("li").all()]
+
+    assert states() == ["normal", "favour", "normal", "mute"]
+    page.locator("[data-where='0']").click()
+    assert states() == ["favour", "favour", "", "mute"] and page.locator("[data-expert='2'][aria-pressed=true]").count() == 0
+    page.locator("input[type=range]").fill("4")
+    assert page.evaluate("wishes") == ["3", "0.2=-1 1=2 0.0=4"]
+    page.locator("[data-expert='3'][data-wish=normal]").click()
+    page.locator("[data-expert='1'][data-wish=mute]").click()
+    page.locator("[data-expert='2'][data-wish=favour]").click()
+    assert states() == ["favour", "mute", "favour", "normal"]
+    mute, bias = (text.split() for text in page.evaluate("wishes"))
+    assert set(mute) == {"1.3", "2.3", "0.1"} and set(bias) == {"1.1=2", "2.1=2", "0.0=4", "0.2=4"}  # in the other layers as they were
+    page.close()
 
 
 def test_taking_the_last_wish_back_takes_the_result_back():

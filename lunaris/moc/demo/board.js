@@ -6,10 +6,14 @@ let where = "", strength = 2; // a layer's number, or "" for all of them
 const words = (text) => (text ?? "").replaceAll(",", " ").split(/\s+/).filter(Boolean);
 const name = (expert) => (where === "" ? `${expert}` : `${where}.${expert}`);
 
+const which = (entry) => entry.split("=")[0], added = (entry) => Number(entry.split("=")[1]);
+
+/* In a layer, what is wished for all of them counts too. An expert that is disfavoured is in none of the three states. */
 function stateOf(expert) {
-  if (words(props.value.mute).includes(name(expert))) return "mute";
-  const own = words(props.value.bias).find((wish) => wish.split("=")[0] === name(expert));
-  return own ? "favour" : "normal";
+  const mine = (entry) => which(entry) === `${expert}` || which(entry) === name(expert);
+  if (words(props.value.mute).some(mine)) return "mute";
+  const bias = words(props.value.bias).filter(mine).reduce((sum, entry) => sum + added(entry), 0);
+  return bias > 0 ? "favour" : bias < 0 ? "" : "normal";
 }
 
 function draw() {
@@ -30,8 +34,10 @@ function draw() {
 }
 
 function wish(expert, state) {
-  const own = name(expert), value = props.value;
-  const mute = words(value.mute).filter((entry) => entry !== own), bias = words(value.bias).filter((entry) => entry.split("=")[0] !== own);
+  const own = name(expert), value = props.value, others = Array.from({ length: value.layers }, (_, i) => `${i}`).filter((layer) => layer !== where);
+  const rest = (text) => words(text).flatMap((entry) => // of a wish for all layers, what a wish for this one leaves to the others
+    which(entry) === own ? [] : which(entry) === `${expert}` ? others.map((layer) => `${layer}.${entry}`) : [entry]);
+  const mute = rest(value.mute), bias = rest(value.bias);
   if (state === "mute") mute.push(own);
   if (state === "favour") bias.push(`${own}=${strength}`);
   tell(mute, bias);
@@ -61,9 +67,9 @@ element.addEventListener("input", (event) => {
 element.addEventListener("change", (event) => {
   if (event.target.type !== "range") return;
   event.stopPropagation();
-  const mine = (entry) => (where === "" ? !entry.split("=")[0].includes(".") : entry.startsWith(`${where}.`));
+  const mine = (entry) => added(entry) > 0 && (where === "" ? !which(entry).includes(".") : entry.startsWith(`${where}.`));
   const bias = words(props.value.bias);
-  if (bias.some(mine)) tell(words(props.value.mute), bias.map((entry) => (mine(entry) ? `${entry.split("=")[0]}=${strength}` : entry)));
+  if (bias.some(mine)) tell(words(props.value.mute), bias.map((entry) => (mine(entry) ? `${which(entry)}=${strength}` : entry)));
 });
 
 watch("value", draw);
