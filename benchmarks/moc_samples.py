@@ -3,7 +3,7 @@
     python benchmarks/moc_samples.py --model moc-pt [--seed 0] [--out FILE]
 
 Every prompt of the list is asked with five seeds; what a person finds who reads them is written into the file's head by hand, and stays
-there when the texts are made again from the same weights.
+there when the texts are made again from the same weights, whose hash the head names, with the same settings.
 """
 
 import argparse
@@ -42,10 +42,11 @@ def page(found: list[tuple[str, int, str]], how: str, verdict: str) -> str:
     return "\n\n".join(parts) + "\n"
 
 
-def verdict_of(path: Path) -> str:
-    """What a reader wrote into the head of an earlier page: everything between "## Read" and the first text."""
+def verdict_of(path: Path, how: str) -> str:
+    """What a reader wrote into the head of an earlier page made in the same way: everything between "## Read" and the first text."""
     old = path.read_text(encoding="utf-8") if path.is_file() else ""
-    return "## Read" + old.partition("## Read")[2].partition("\n1. seed")[0].rstrip() if "## Read" in old else ""
+    head, mark, rest = old.partition("## Read")
+    return mark + rest.partition("\n1. seed")[0].rstrip() if how in head else ""
 
 
 def add_to_card(folder: Path, found: list[tuple[str, int, str]], how: str) -> None:
@@ -73,9 +74,11 @@ def main() -> None:
     torch.set_num_threads(1)
     folder, model = hub.resolve(args.model), moc.load(args.model)
     settings = ", ".join(f"{name} {value}" for name, value in SETTINGS.items())
-    how = f"By `python benchmarks/moc_samples.py --model {Path(args.model).name}`: {settings}. Nothing is picked."
+    command = f"python benchmarks/moc_samples.py --model {Path(args.model).name}" + (f" --seed {args.seed}" if args.seed else "")
+    how = f"By `{command}`: {settings}. Nothing is picked."
     found, path = texts(model, args.seed), Path(args.out) if args.out else folder / "samples.md"
-    path.write_text(page(found, how, verdict_of(path)), encoding="utf-8")
+    head = f"{how} Weights: `{hub.weight_hash(folder)}`."
+    path.write_text(page(found, head, verdict_of(path, head)), encoding="utf-8")
     if not args.out:
         add_to_card(folder, found, how)
 

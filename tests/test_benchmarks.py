@@ -17,6 +17,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "benchmarks"))
 
 import moc_compare
 import moc_quality
+import moc_samples
 import moc_speed
 import pixel_ablation
 import pixel_naming
@@ -657,6 +658,35 @@ def test_a_name_at_the_start_of_a_line_stands_in_the_text():
             expected[0] += inside[:1] == [True]
             expected[1] += sum(inside[1:])
     assert [len(costs) for costs in moc_quality.names_cost(model, 40)] == expected
+
+
+# --- moc_samples.py ---------------------------------------------------------------------------------------------------------------------
+
+
+def test_a_readers_verdict_is_of_the_weights_that_were_read(tmp_path, monkeypatch):
+    """Texts of a model trained on kept, in their head, what a person had found in the texts of the weights before."""
+    model = MoCForCausalLM(moc.Config.tiny())
+    model.tokenizer = BpeTokenizer.train(["Era uma vez"], vocab_size=300, special_tokens=[END])
+    moc.save(model, tmp_path / "m")
+    monkeypatch.setattr(moc_samples, "texts", lambda model, seed: [("Era uma vez", seed, " um gato.")])
+    path = tmp_path / "samples.md"
+
+    def made(*flags: str) -> str:
+        monkeypatch.setattr(sys, "argv", ["moc_samples.py", "--model", str(tmp_path / "m"), "--out", str(path), *flags])
+        moc_samples.main()
+        return path.read_text(encoding="utf-8")
+
+    first = made()
+    digest = hashlib.sha256((tmp_path / "m/model.safetensors").read_bytes()).hexdigest()
+    read = first.replace("\n\n1. seed", "\n\n## Read\n\nOne cat.\n\n1. seed")
+    path.write_text(read, encoding="utf-8")
+    assert digest[:16] in first and made() == read
+    assert "One cat" not in made("--seed", "5")
+    path.write_text(read, encoding="utf-8")
+    with torch.no_grad():
+        model.model.norm.weight.add_(1)
+    moc.save(model, tmp_path / "m")
+    assert "One cat" not in made()
 
 
 # --- moc_speed.py -----------------------------------------------------------------------------------------------------------------------
