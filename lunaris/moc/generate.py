@@ -19,7 +19,7 @@ from torch import Tensor
 
 from lunaris.core import provenance
 from lunaris.core.config import ConfigError
-from lunaris.core.decoding import Sampling, Stepper, TextStream, token_bytes, tokens
+from lunaris.core.decoding import Sampling, TextStream, token_bytes, tokens
 from lunaris.core.images import write_file
 from lunaris.moc.checkpoint import special_ids, tokenizer_of
 from lunaris.moc.config import MoCModelConfig
@@ -28,7 +28,7 @@ from lunaris.moc.fast import MoCStepper
 from lunaris.moc.model import MoCForCausalLM
 from lunaris.moc.request import MoCFile, MoCRequest
 
-CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # no prompt may hold these: MoCRequest refuses them
+CONTROL = re.compile(rb"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]|\xc2[\x80-\x9f]")  # MoCRequest refuses a prompt with one
 
 
 @dataclass(frozen=True)
@@ -82,17 +82,17 @@ class Writing(Iterator[str]):
         tokenizer = tokenizer_of(model)
         encoder = Encoder(tokenizer)
         prompt = encoder(lines_joined(request.prompt))
+        stepper = MoCStepper(model, expert_bias=bias_table(request, model.config.model_config))
         self._encoder, self._table = encoder, token_bytes(tokenizer)
-        self._stepper = _Refusing(MoCStepper(model, expert_bias=bias_table(request, model.config.model_config)), self._table)
-        self._request, self._window = request, self._stepper.max_len
+        self._request, self._window = request, stepper.max_len
         self._prompt_tokens, self._cut, self._ids, self._pieces = len(prompt), 0, [], []
         self._ended = False
         self._text = TextStream(self._table, [encoder.normalised(lines_joined(text)) for text in request.stop])
         sampling = Sampling(request.temperature, request.top_p, request.top_k, request.repetition_penalty, request.seed)
         self._tokens = tokens(
-            self._stepper,
+            stepper,
             [encoder.end, *prompt],  # as every text of the training began
-            max_new_tokens=2 * request.max_new_tokens,  # those that are refused among them
+            max_new_tokens=request.max_new_tokens,
             sampling=sampling,
             end=(encoder.end,),
             bias=_never_written(model, encoder.end),
@@ -104,12 +104,10 @@ class Writing(Iterator[str]):
 
     def __next__(self) -> str:
         while not self._ended:
-            token = next(self._tokens, None) if len(self._ids) < self._request.max_new_tokens else None
+            token = next(self._tokens, None)
             if token is None:
                 self._ended = True
                 piece = self._text.close()
-            elif self._stepper.refuses(token):
-                continue
             else:
                 self._ids.append(token)
                 piece = self._text.push(token)
@@ -159,45 +157,14 @@ def _ids_of(text: str, ids: Sequence[int], table: Sequence[bytes], encoder: Enco
 
 
 def _never_written(model: MoCForCausalLM, end: int) -> Float[Tensor, "v"]:
-    """-inf for padding and the like, and for ids that the tokenizer lacks: a hot model would write them, and they are no text."""
+    """-inf for padding and the like, for ids that the tokenizer lacks, and for control characters: a hot model would write them, and they
+    are no text, or none that it could go on from."""
     tokenizer = tokenizer_of(model)
+    banned = [index for index, piece in enumerate(token_bytes(tokenizer)) if CONTROL.search(piece)]
     bias = torch.zeros(model.config.vocab_size, device=model.device)
     bias[tokenizer.vocab_size :] = -torch.inf
-    bias[[index for index in special_ids(tokenizer).values() if index != end]] = -torch.inf
+    bias[[*banned, *(index for index in special_ids(tokenizer).values() if index != end)]] = -torch.inf
     return bias
-
-
-class _Refusing:
-    """A stepper that does not read a token which makes a control character, but gives the logits before it again, without all such tokens:
-    the choice is made once more. So a text in which none is drawn is what it was when they were written; with -inf for them from the
-    start, top-p would reach further."""
-
-    def __init__(self, stepper: Stepper, table: Sequence[bytes]):
-        self.max_len = stepper.max_len
-        self._stepper, self._table, self._before = stepper, table, b""
-
-    def refuses(self, token: int) -> bool:
-        """Whether `token`, written next, makes a control character, maybe with the half of one before it."""
-        return CONTROL.search(self._before + self._table[token]) is not None
-
-    def start(self, ids: Sequence[int]) -> Float[Tensor, "v"]:
-        self._before = b""
-        self._logits = self._stepper.start([token for token in ids if self._reads(token)])
-        return self._logits
-
-    def step(self, token: int) -> Float[Tensor, "v"]:
-        if self._reads(token):
-            self._logits = self._stepper.step(token)
-        else:
-            refused = [index for index in range(len(self._table)) if self.refuses(index)]
-            self._logits = self._logits.index_fill(0, torch.tensor(refused, device=self._logits.device), -torch.inf)
-        return self._logits
-
-    def _reads(self, token: int) -> bool:
-        if self.refuses(token):
-            return False
-        self._before = self._table[token][-1:]
-        return True
 
 
 def bias_table(request: MoCRequest, config: MoCModelConfig) -> list[list[float]] | None:
