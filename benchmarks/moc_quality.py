@@ -37,7 +37,7 @@ from lunaris.moc.ngram import NGram
 
 REAL = ("texto_pt_literatura", "texto_pt_tecnico", "texto_en")
 STORIES = 300  # of the procedural source, to measure on
-READ = ((8000, 0), (8000, 1), (12_000, 2), (12_000, 3))  # (stories, seed) of moc-pt's runs; the third's are among the fourth's
+READ = ((8000, 0), (8000, 1), (12_000, 2), (12_000, 3), (16_000, 4))  # (stories, seed) of moc-pt's runs; the third's are among the fourth's
 TOLD = ("story", "dialogue")  # genres with two or three children in one text
 
 
