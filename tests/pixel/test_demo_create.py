@@ -375,9 +375,7 @@ def test_what_is_said_of_a_file_reads_as_portuguese(tmp_path):
             refused()
         heard.append(error.value.message)
     assert len(heard) >= 13
-    english = set(
-        re.findall(r"\w+", "the of then now must be is was has have got none with made and give use or to from at most differ")
-    )
+    english = set(re.findall(r"\w+", "the of then now must be is was has have got none with made and give use or to from at most differ"))
     for sentence in heard:
         portuguese = ui.in_portuguese(sentence)
         assert not set(re.findall(r"\w+", re.sub(r"'[^']*'", "", portuguese))) & english, portuguese
