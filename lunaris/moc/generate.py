@@ -6,6 +6,7 @@ for piece in stream(model, request): …              the same text, as it is wr
 """
 
 import codecs
+import functools
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,6 +22,7 @@ from lunaris.core import provenance
 from lunaris.core.config import ConfigError
 from lunaris.core.decoding import Sampling, TextStream, token_bytes, tokens
 from lunaris.core.images import write_file
+from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.moc.checkpoint import special_ids, tokenizer_of
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.data import Encoder
@@ -160,11 +162,16 @@ def _never_written(model: MoCForCausalLM, end: int) -> Float[Tensor, "v"]:
     """-inf for padding and the like, for ids that the tokenizer lacks, and for control characters: a hot model would write them, and they
     are no text, or none that it could go on from."""
     tokenizer = tokenizer_of(model)
-    banned = [index for index, piece in enumerate(token_bytes(tokenizer)) if CONTROL.search(piece)]
     bias = torch.zeros(model.config.vocab_size, device=model.device)
     bias[tokenizer.vocab_size :] = -torch.inf
-    bias[[*banned, *(index for index in special_ids(tokenizer).values() if index != end)]] = -torch.inf
+    bias[[*_controls(tokenizer), *(index for index in special_ids(tokenizer).values() if index != end)]] = -torch.inf
     return bias
+
+
+@functools.lru_cache(maxsize=4)
+def _controls(tokenizer: BpeTokenizer) -> tuple[int, ...]:
+    """The tokens with a control character."""
+    return tuple(index for index, piece in enumerate(token_bytes(tokenizer)) if CONTROL.search(piece))
 
 
 def bias_table(request: MoCRequest, config: MoCModelConfig) -> list[list[float]] | None:

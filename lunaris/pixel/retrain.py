@@ -233,10 +233,11 @@ def _captions(texts: Sequence[_File], notes: list[Note]) -> dict[Place, dict[str
     captions: dict[Place, dict[str, str]] = {}
     for file in texts:
         try:
-            lines = file.read(MAX_TEXT_BYTES).decode("utf-8-sig", errors="replace").splitlines()
+            text = file.read(MAX_TEXT_BYTES).decode("utf-8-sig", errors="replace")
         except ValueError as error:
             notes.append(Note(file.name, "unreadable", str(error)))
             continue
+        lines = re.split(r"[\r\n]+", text)  # splitlines also cuts at what JSON allows inside a text
         here = captions.setdefault((file.archive, file.path.parent), {})
         if file.path.stem == "captions":
             pairs = [_pair(line.strip()) for line in lines if line.strip()]

@@ -379,7 +379,8 @@ def test_what_is_said_of_a_file_reads_as_portuguese(tmp_path):
     for sentence in heard:
         portuguese = ui.in_portuguese(sentence)
         assert not set(re.findall(r"\w+", re.sub(r"'[^']*'", "", portuguese))) & english, portuguese
-    assert "6 of" not in ui.in_portuguese("pixels: 1,024 of 1,024 differ, in pictures 1, 2 and 6 more of 8")
+    several = ui.in_portuguese("pixels: 1,024 of 2,048 differ, in pictures 1, 2 and 6 more of 8")
+    assert several == "pixels: 1,024 de 2,048 diferem, nas imagens 1, 2 e mais 6 de 8"
 
 
 # --- words -----------------------------------------------------------------------------------------------------------------------

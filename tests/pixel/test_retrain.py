@@ -93,7 +93,7 @@ def test_pictures_come_with_captions_from_their_names(upload):
 def test_captions_come_from_lists_and_texts_before_names_and_a_typed_one_between(upload):
     files = dict(zip(["a1.png", "b1.png", "c1.png", "d1.png"], drawn(4).values(), strict=True))
     files["captions.txt"] = b"A1.PNG: a red   apple\nthis line names no picture\n"
-    files["captions.jsonl"] = b'{"file": "b1.png", "caption": "a green\\tapple"}\n{"file": 3}\n[]\n'
+    files["captions.jsonl"] = '{"file": "b1.png", "caption": "a\u2028green\\tapple"}\r\n{"file": 3}\n[]\n'.encode()
     files["c1.txt"] = b"\xef\xbb\xbfa blue\napple"
     pictures = read_uploads(upload(files), side=16, caption="  some\n fruit ")
     assert dict(zip(pictures.names, pictures.data.captions, strict=True)) == {
