@@ -18,6 +18,7 @@ The token loop (`moc.fast` under `core.decoding`) stands against transformers' g
 
 import argparse
 import json
+import math
 import statistics
 import sys
 import time
@@ -34,7 +35,6 @@ import results
 
 from lunaris import moc
 from lunaris.core.decoding import Sampling, tokens
-from lunaris.core.layers.attention import rms_norm
 from lunaris.core.layers.experts import AT_ONCE, TINY, CollaborativeExpertsModule, Routing, SwiGLU
 from lunaris.moc.fast import ExpertsStep, MoCStepper
 from lunaris.moc.model import MoCForCausalLM
@@ -91,17 +91,32 @@ class NaiveExperts(nn.Module):
 
 
 def all_experts(layer: CollaborativeExpertsModule, x: Tensor) -> tuple[Tensor, Tensor]:
-    """The layer's output and choice with every expert run to its end, and the summaries read from the outputs: nothing is deferred."""
+    """The layer's output and choice, written out, with every expert run to its end and the summaries read from the outputs: nothing is
+    deferred. In the dtype of `x`: float64 is as good as exact."""
+    p = {name: weight.to(x.dtype) for name, weight in layer.named_parameters()}
     flat = x.flatten(0, -2)
-    gate_up, down = layer.experts.gate_up, layer.experts.down
-    outputs = torch.stack([_swiglu(flat, gu, dn) for gu, dn in zip(gate_up, down, strict=True)], dim=1)
-    summaries = rms_norm(outputs @ layer.summary.t(), TINY)
-    scores = flat @ layer.router.t() + layer.meeting(summaries)[0]
+    outputs = torch.stack([_swiglu(flat, *pair) for pair in zip(p["experts.gate_up"], p["experts.down"], strict=True)], dim=1)
+    summaries = _unit(outputs @ p["summary"].t(), TINY)  # (n, e, r)
+    told = summaries + p["meeting.names"]
+    heard = _attend(told, p["meeting.qkv"])
+    informed = _unit(told + heard @ p["meeting.out"].t(), TINY)
+    scores = flat @ p["router"].t() + (informed * p["meeting.score"]).sum(-1)
     best, chosen = scores.topk(layer.top_k, dim=-1)
     rows = torch.arange(len(flat))[:, None]
-    learned, _ = layer.peers(summaries[rows, chosen], chosen, None)
-    parts = outputs[rows, chosen] + learned @ layer.peers.out.t()
+    learned = _attend(summaries[rows, chosen] + p["peers.names"][chosen], p["peers.qkv"])
+    parts = outputs[rows, chosen] + learned @ p["peers.out"].t() / math.sqrt(RANK)
     return (best.softmax(-1)[..., None] * parts).sum(1).view_as(x), chosen
+
+
+def _unit(x: Tensor, eps: float = 1e-6) -> Tensor:
+    return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
+
+
+def _attend(told: Tensor, qkv: Tensor) -> Tensor:
+    """What each of `told` (n, a, r) hears of the others; queries and keys are normalised."""
+    q, k, v = (told @ qkv.t()).chunk(3, dim=-1)
+    attention = (_unit(q) @ _unit(k).transpose(1, 2) / math.sqrt(RANK)).softmax(-1)
+    return attention @ v
 
 
 def _swiglu(x: Tensor, gate_up: Tensor, down: Tensor) -> Tensor:
@@ -223,18 +238,28 @@ SAMPLED = (
 
 
 def deferring(n_tokens: int) -> list[dict]:
-    """How far the layer is from the one that defers nothing, in output and in choice: both are float32, so each rounds in its own way."""
+    """How far the layer is from the one that defers nothing, in output and in choice: both are float32, so each rounds in its own way, and
+    how far each is from the exact values tells whether deferring costs precision."""
     layer, x = a_layer(NARROW), torch.randn(1, n_tokens, D, generator=torch.Generator().manual_seed(1))
     with torch.no_grad():
         out, _, routing = layer(x, want_routing=True)
         expected, chosen = all_experts(layer, x)
+        exact, _ = all_experts(layer, x.double())
+
+    def farthest(a: Tensor, b: Tensor) -> tuple[float, None, int]:
+        return float((a - b).abs().max() / b.abs().max()), None, 0
+
     far = float((out - expected).norm() / expected.norm())
-    farthest = float((out - expected).abs().max() / expected.abs().max())
+    largest = {"unit": "", "digits": 9}
     return [
         claim("deferred form, distance from the all-experts form", (far, None, 0), n_tokens, "float32, norms of all outputs", unit="",
               digits=9, at_most=1e-6),
-        claim("deferred form, largest difference from the all-experts form", (farthest, None, 0), n_tokens,
-              "float32, of the largest output", unit="", digits=9, at_most=1e-6),
+        claim("deferred form, largest difference from the all-experts form", farthest(out, expected), n_tokens,
+              "float32, of the largest output", at_most=1e-6, **largest),
+        claim("deferred form, largest difference from the exact values", farthest(out, exact), n_tokens,
+              "float32 against float64, of the largest output", **largest),
+        claim("all-experts form, largest difference from the exact values", farthest(expected, exact), n_tokens,
+              "float32 against float64: what rounding alone does", **largest),
         claim("deferred form, tokens that choose other experts", (other_choices(routing, chosen), None, 0), n_tokens, "", unit="tokens",
               digits=0, at_most=0),
     ]  # fmt: skip

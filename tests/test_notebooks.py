@@ -16,7 +16,7 @@ import pixel_ablation
 
 from lunaris import moc, pixel
 from lunaris.core.images import from_model
-from lunaris.moc.stories import EN_NUMBERS
+from lunaris.moc.grammar import EN_NUMBERS
 from lunaris.moc.train import CollapseAlarm
 from lunaris.pixel.data import load_source
 from lunaris.pixel.train import prepare

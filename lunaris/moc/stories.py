@@ -1,11 +1,8 @@
 """Procedural stories and facts in Portuguese and English: any number of short, grammatical texts that need no network.
 
-All texts tell of one small world, the Moon Village: each child keeps its age, pet, trait and wish, each place its sights and its keeper, each
-animal its food, in every document of both languages. A text is put together from lines with alternatives ("a | b"); "{…}" names a role
-of the story and the form it takes there, so articles, contractions, pronouns and adjectives agree by construction:
-
-    {p.ao}           "à praia", "ao mercado": a with the article             {h[cansado/cansada]}   the form for the gender of h
-    {x.seu} {x.meu}  "sua bola vermelha", "meu chapéu azul"                 {p.Do}                 a capital asks for one
+All stories tell of one small world, the Moon Village: each child keeps its age, pet, trait and wish, each place its sights and its keeper,
+each animal its food, in every document of both languages. `lunaris.moc.passages` adds texts of another kind: scenes of a town long ago,
+explanations, programming and speeches. How a text is put together, and how its words agree: `lunaris.moc.grammar`.
 
 Document i is a pure function of (seed, i, split, languages). Every genre ties two things of the world together, such as a child and a
 place; of each genre one pair in ten is held out for validation, the same pairs in both languages. A model which continues a validation
@@ -17,11 +14,11 @@ than ten million distinct training documents: the errands alone name a child, a 
 # ruff: noqa: E501 (a line of a template is one sentence of the text, with its alternatives)
 
 import functools
-import hashlib
-import random
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+
+from lunaris.moc import passages
+from lunaris.moc.grammar import EN_NUMBERS, PT_NUMBERS, Dice, En, Pt, en_count, fill, pt_count
 
 LANGUAGES = ("pt", "en")
 SPLITS = ("train", "validation")
@@ -48,7 +45,7 @@ def story(index: int, *, seed: int = 0, split: str = "train", languages: Sequenc
         raise ValueError(f"languages of stories must be of {', '.join(LANGUAGES)}, got {', '.join(languages) or 'none'}; try pt")
     if split not in SPLITS:
         raise ValueError(f"split must be one of {', '.join(SPLITS)}, got {split!r}; try 'train'")
-    dice = _Dice(seed, index, split)
+    dice = Dice(seed, index, split)
     language, genre = dice.pick(tuple(languages)), dice.pick(_WEIGHTED)
     firsts, seconds, write = _GENRES[genre]
     a, b = dice.pick(_pairs(len(firsts), len(seconds), split))
@@ -63,143 +60,6 @@ def is_validation(a: int, b: int) -> bool:
 @functools.cache
 def _pairs(firsts: int, seconds: int, split: str) -> list[tuple[int, int]]:
     return [(a, b) for a in range(firsts) for b in range(seconds) if is_validation(a, b) == (split == "validation")]
-
-
-class _Dice:
-    """Choices out of a hash of the key; only `random()` is used, whose numbers Python keeps from version to version."""
-
-    def __init__(self, *key: int | str):
-        self._random = random.Random(int.from_bytes(hashlib.blake2b(repr(key).encode(), digest_size=8).digest(), "big"))
-
-    def pick(self, options):
-        return options[int(self._random.random() * len(options))]
-
-    def chance(self, probability: float) -> bool:
-        return self._random.random() < probability
-
-    def some(self, options: Sequence, n: int) -> list:
-        """n different ones, in a random order."""
-        left, chosen = list(options), []
-        for _ in range(n):
-            chosen.append(left.pop(int(self._random.random() * len(left))))
-        return chosen
-
-
-# --- grammar ---------------------------------------------------------------------------------------------------------------------
-
-
-class Pt:
-    """A Portuguese noun phrase, singular: forms by attribute ("o", "um", "do", "no", "ao", "pelo", "ele", "dele", "seu", "meu", "esse").
-
-    A name takes no article: `{h.do}` is "de Ana". Square brackets choose by gender: `{h[cansado/cansada]}`.
-    """
-
-    def __init__(self, words: str, gender: str, *, name: bool = False):
-        self.words, self.gender, self.name = words, gender, name
-
-    def __str__(self) -> str:
-        return self.words
-
-    def __format__(self, spec: str) -> str:
-        return self.words
-
-    def __getitem__(self, forms: str) -> str:
-        return forms.split("/")[self.gender == "f"]
-
-    def __getattr__(self, form: str) -> str:
-        if form[0].isupper():
-            found = getattr(self, form.lower())
-            return found[0].upper() + found[1:]
-        feminine = self.gender == "f"
-        if form in _PT_PREPOSITIONS and self.name:
-            return f"{_PT_PREPOSITIONS[form][2]}{self.words}"
-        if form in _PT_PREPOSITIONS:
-            return f"{_PT_PREPOSITIONS[form][feminine]} {self.words}"
-        if form in _PT_PRONOUNS:
-            return _PT_PRONOUNS[form][feminine]
-        raise AttributeError(form)
-
-
-_PT_PREPOSITIONS = {  # with the article, masculine and feminine; before a name
-    "o": ("o", "a", ""), "do": ("do", "da", "de "), "no": ("no", "na", "em "), "ao": ("ao", "à", "a "), "pelo": ("pelo", "pela", "por "),
-    "um": ("um", "uma", ""), "seu": ("seu", "sua", ""), "meu": ("meu", "minha", ""), "esse": ("esse", "essa", ""),
-    "este": ("este", "esta", ""), "nosso": ("nosso", "nossa", ""), "outro": ("outro", "outra", ""), "todo": ("todo", "toda", ""),
-}  # fmt: skip
-_PT_PRONOUNS = {"ele": ("ele", "ela"), "dele": ("dele", "dela"), "nele": ("nele", "nela"), "lo": ("lo", "la")}
-
-
-class En:
-    """An English noun phrase, singular: "a" (a or an), "the", "at" (with the place's own preposition), and pronouns by gender m, f or n ("he", "him", "his")."""
-
-    def __init__(self, words: str, gender: str = "n", *, name: bool = False):
-        self.words, self.gender, self.name = words, gender, name
-
-    def __str__(self) -> str:
-        return self.words
-
-    def __format__(self, spec: str) -> str:
-        return self.words
-
-    def __getattr__(self, form: str) -> str:
-        if form[0].isupper():
-            found = getattr(self, form.lower())
-            return found[0].upper() + found[1:]
-        if form == "a":
-            return f"{'an' if self.words[0].lower() in 'aeiou' and not self.words.startswith('uni') else 'a'} {self.words}"
-        if form == "the":
-            return f"the {self.words}"
-        if form == "at":
-            return f"{_EN_PLACES.get(self.words, 'at')} the {self.words}"
-        if form in _EN_PRONOUNS:
-            return _EN_PRONOUNS[form]["mfn".index(self.gender)]
-        raise AttributeError(form)
-
-
-_EN_PLACES = {"forest": "in", "mountain": "on", "square": "in", "garden": "in", "library": "in", "bridge": "on", "farm": "on"}
-_EN_PRONOUNS = {"he": ("he", "she", "it"), "him": ("him", "her", "it"), "his": ("his", "her", "its")}
-
-PT_NUMBERS = ("zero", "um", "dois", "três", "quatro", "cinco", "seis", "sete", "oito", "nove", "dez", "onze", "doze", "treze", "catorze",
-              "quinze", "dezesseis", "dezessete", "dezoito", "dezenove", "vinte")  # fmt: skip
-EN_NUMBERS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve", "thirteen",
-              "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen", "twenty")  # fmt: skip
-
-
-def pt_count(n: int, noun: str, plural: str, gender: str = "m") -> str:
-    """ "uma xícara", "dois ovos": the number in words, agreeing with the noun."""
-    word = {("f", 1): "uma", ("f", 2): "duas"}.get((gender, n), PT_NUMBERS[n])
-    return f"{word} {noun if n == 1 else plural}"
-
-
-def en_count(n: int, noun: str, plural: str) -> str:
-    return f"{EN_NUMBERS[n]} {noun if n == 1 else plural}"
-
-
-_SPEECH = ("— ", '"')
-
-
-def _fill(dice: _Dice, template: str, roles: dict[str, object]) -> str:
-    """A template's lines, each with one of its alternatives; "?" before a line leaves it out two times in five; "/" starts a paragraph."""
-    text = ""
-    for line in template.strip().splitlines():
-        line = line.strip()
-        if line.startswith("?"):
-            line = line[1:].strip()
-            if dice.chance(0.4):
-                continue
-        if line == "/":
-            text += "\n\n"
-            continue
-        sentence = dice.pick(line.split(" | ")).format(**roles)
-        speech = sentence.startswith(_SPEECH)
-        own_line = text and (speech or text.rpartition("\n")[2].startswith(_SPEECH))  # a line for each speaker
-        text += "\n" if own_line and not text.endswith("\n") else "" if not text or text.endswith("\n") else " "
-        text += sentence
-    return _tidy(text.replace("\\n", "\n"))
-
-
-def _tidy(text: str) -> str:
-    """A capital at the start of every sentence."""
-    return re.sub(r'((?:^|\n)(?:— |- |")?|[.!?] |\." )([a-zà-ü])', lambda m: m[1] + m[2].upper(), text.strip())
 
 
 # --- the world: (Portuguese, English, …) ------------------------------------------------------------------------------------------
@@ -788,7 +648,7 @@ def _number(language: str, n: int, gender: str = "m") -> str:
     return pt_count(n, "", "", gender).strip() if language == "pt" else EN_NUMBERS[n]
 
 
-def _roles(dice: _Dice, language: str, kid: Sequence, place: Sequence) -> dict[str, object]:
+def _roles(dice: Dice, language: str, kid: Sequence, place: Sequence) -> dict[str, object]:
     """Everything a template may name, for a hero and a place; the rest of the cast is drawn."""
     said = LANGUAGES.index(language)
     friend = dice.pick([row for row in KIDS if row is not kid])
@@ -819,10 +679,10 @@ def _roles(dice: _Dice, language: str, kid: Sequence, place: Sequence) -> dict[s
     }  # fmt: skip
 
 
-def _little_story(dice: _Dice, language: str, kid: int, place: int) -> str:
+def _little_story(dice: Dice, language: str, kid: int, place: int) -> str:
     plot = _PLOTS[dice.pick(tuple(_PLOTS))][language]
     opening = _OPENING[language] if dice.chance(0.75) else ""
-    return _fill(dice, opening + plot, _roles(dice, language, KIDS[kid], PLACES[place]))
+    return fill(dice, opening + plot, _roles(dice, language, KIDS[kid], PLACES[place]))
 
 
 # --- descriptions, dialogues, letters ---------------------------------------------------------------------------------------------
@@ -970,22 +830,22 @@ With love,\\n{h} | Best wishes,\\n{h} | See you soon,\\n{h}
 }  # fmt: skip
 
 
-def _describe_place(dice: _Dice, language: str, place: int, kid: int) -> str:
+def _describe_place(dice: Dice, language: str, place: int, kid: int) -> str:
     roles = _roles(dice, language, KIDS[kid], PLACES[place])
     word = PLACES[place][7]
     roles["word"] = Pt("", "m")[word[0]] if language == "pt" else En(word[1])
-    return _fill(dice, _PLACE[language], roles)
+    return fill(dice, _PLACE[language], roles)
 
 
-def _describe_person(dice: _Dice, language: str, kid: int, thing: int) -> str:
+def _describe_person(dice: Dice, language: str, kid: int, thing: int) -> str:
     said, row = LANGUAGES.index(language), OBJECTS[thing]
     roles = _roles(dice, language, KIDS[kid], dice.pick(PLACES))
     roles |= {"x": _thing(language, row, dice.pick(COLOURS)), "use": row[3][said], "made": row[4][said]}
     roles["trait"] = roles["h"][KIDS[kid][4][0]] if language == "pt" else KIDS[kid][4][1]
-    return _fill(dice, _PERSON[language], roles)
+    return fill(dice, _PERSON[language], roles)
 
 
-def _dialogue(dice: _Dice, language: str, kid: int, place: int) -> str:
+def _dialogue(dice: Dice, language: str, kid: int, place: int) -> str:
     roles = _roles(dice, language, KIDS[kid], PLACES[place])
     minutes = PT_NUMBERS if language == "pt" else EN_NUMBERS
     job = PLACES[place][6]
@@ -996,7 +856,7 @@ def _dialogue(dice: _Dice, language: str, kid: int, place: int) -> str:
         "hour": _number(language, dice.pick((2, 3, 4, 5)), "f"),
     }
     roles["h_job"] = _other_gender(job[3], job[2], KIDS[kid][2])
-    return _fill(dice, dice.pick(_DIALOGUES[language]), roles)
+    return fill(dice, dice.pick(_DIALOGUES[language]), roles)
 
 
 def _other_gender(job: str, gender: str, wanted: str) -> str:
@@ -1017,14 +877,14 @@ _JOB_FORMS = (
 )  # fmt: skip
 
 
-def _letter(dice: _Dice, language: str, kid: int, place: int) -> str:
-    return _fill(dice, _LETTER[language], _roles(dice, language, KIDS[kid], PLACES[place]))
+def _letter(dice: Dice, language: str, kid: int, place: int) -> str:
+    return fill(dice, _LETTER[language], _roles(dice, language, KIDS[kid], PLACES[place]))
 
 
 # --- instructions -----------------------------------------------------------------------------------------------------------------
 
 
-def _recipe(dice: _Dice, language: str, dish: int, kid: int) -> str:
+def _recipe(dice: Dice, language: str, dish: int, kid: int) -> str:
     """How many batches is part of the recipe: every amount is multiplied."""
     said, (names, ingredients, *steps) = LANGUAGES.index(language), RECIPES[dish]
     batches = 1 + dice.pick(range(3))
@@ -1058,7 +918,7 @@ def _recipe(dice: _Dice, language: str, dish: int, kid: int) -> str:
     return "\n\n".join(part for part in [*parts, dice.pick(ends)] if part)
 
 
-def _how_to(dice: _Dice, language: str, craft: int, kid: int) -> str:
+def _how_to(dice: Dice, language: str, craft: int, kid: int) -> str:
     said, (names, needs, *steps) = LANGUAGES.index(language), CRAFTS[craft]
     h, name, need = _kid(language, KIDS[kid]), names[said], needs[said]
     if language == "pt":
@@ -1175,7 +1035,7 @@ _PLAIN_FACTS = {
 }  # fmt: skip
 
 
-def _other_fact(dice: _Dice, language: str) -> tuple[str, str, str]:
+def _other_fact(dice: Dice, language: str) -> tuple[str, str, str]:
     """A fact about numbers, days, months, sizes or nature."""
     kind = dice.pick(("sum", "day", "month", "size", "plain"))
     i = dice.pick(range(12))
@@ -1215,7 +1075,7 @@ def _other_fact(dice: _Dice, language: str) -> tuple[str, str, str]:
     return said, question, said
 
 
-def _fact_list(dice: _Dice, language: str, animal: int, place: int) -> str:
+def _fact_list(dice: Dice, language: str, animal: int, place: int) -> str:
     """Facts on an animal and a place of the village, and a few others, as a list or as a paragraph."""
     row = ANIMALS[animal]
     if language == "pt":
@@ -1244,7 +1104,7 @@ def _fact_list(dice: _Dice, language: str, animal: int, place: int) -> str:
     return f"{head}\n\n" + ("\n".join(f"- {line}" for line in said) if dice.chance(0.6) else " ".join(said))
 
 
-def _questions(dice: _Dice, language: str, kid: int, thing: int) -> str:
+def _questions(dice: Dice, language: str, kid: int, thing: int) -> str:
     """A passage on a child and a thing, then questions that it answers, then some on the world at large."""
     said, row, owner = LANGUAGES.index(language), OBJECTS[thing], KIDS[kid]
     h, colour, place = _kid(language, owner), dice.pick(COLOURS), dice.pick(PLACES)
@@ -1279,7 +1139,7 @@ def _questions(dice: _Dice, language: str, kid: int, thing: int) -> str:
 
 
 # genre: (first things, second things, writer) and how often it is drawn
-_GENRES: dict[str, tuple[Sequence, Sequence, Callable[[_Dice, str, int, int], str]]] = {
+_GENRES: dict[str, tuple[Sequence, Sequence, Callable[[Dice, str, int, int], str]]] = {
     "story": (KIDS, PLACES, _little_story),
     "place": (PLACES, KIDS, _describe_place),
     "person": (KIDS, OBJECTS, _describe_person),
@@ -1289,5 +1149,10 @@ _GENRES: dict[str, tuple[Sequence, Sequence, Callable[[_Dice, str, int, int], st
     "how-to": (tuple(names for names, *_ in CRAFTS), KIDS, _how_to),
     "facts": (ANIMALS, PLACES, _fact_list),
     "questions": (KIDS, OBJECTS, _questions),
+    "scene": (*passages.SCENE, passages.scene),
+    "explanation": (*passages.EXPLANATION, passages.explanation),
+    "code": (passages.CODE, KIDS, lambda dice, language, idea, kid: passages.code(dice, language, idea, _kid(language, KIDS[kid]))),
+    "speech": (*passages.SPEECH, passages.speech),
 }
-_WEIGHTED = ("story",) * 6 + ("place", "person") + ("dialogue",) * 2 + ("letter", "recipe", "how-to", "facts", "questions")
+_TIMES = {"story": 6, "dialogue": 2, "scene": 4, "explanation": 3, "code": 3, "speech": 2}
+_WEIGHTED = tuple(genre for genre in _GENRES for _ in range(_TIMES.get(genre, 1)))
