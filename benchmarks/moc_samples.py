@@ -1,9 +1,11 @@
-"""Fifty texts of the shipped MoC, nothing picked, to be read: samples.md beside the weights, and a few of them on the card.
+"""Seventy texts of the shipped MoC, nothing picked, to be read: samples.md beside the weights, and a few of them on the card.
 
     python benchmarks/moc_samples.py --model moc-pt [--seed 0] [--out FILE]
 
-Every prompt of the list is asked with five seeds; what a person finds who reads them is written into the file's head by hand, and stays
-there when the texts are made again from the same weights, whose hash the head names, with the same settings.
+Every prompt of the list is asked with five seeds. The generator of the training texts may have grown towards these prompts, so ten others
+follow, with two seeds each, which somebody chose who knew what kinds of text it writes and had seen neither its texts nor the model's.
+What a person finds who reads them is written into the file's head by hand, and stays there when the texts are made again from the same
+weights, whose hash the head names, with the same settings.
 """
 
 import argparse
@@ -22,14 +24,19 @@ PROMPTS = (
     "Era uma vez", "Capitolina era", "A moça chegou à janela e", "O conselheiro sorriu, e", "Naquela noite, o velho doutor",
     "Para criar um componente,", "Em Rust, a função", "Uma variável é", "Once upon a time", "Fellow citizens, the government",
 )  # fmt: skip
-SEEDS = 5
+STRANGERS = (
+    "Era uma vez uma padeira que", "O sino da igreja tocou e", "No ano de 1890, a rua principal", "Por que o gelo flutua na água?",
+    "Para criar uma variável em Python,", "Meus amigos, hoje estamos aqui para", "The old fisherman lived alone by",
+    "A rainbow appears when", "My first program prints", "Ladies and gentlemen, thank you for",
+)  # fmt: skip
+SEEDS = {PROMPTS: 5, STRANGERS: 2}
 SETTINGS = {"max_new_tokens": 110, "temperature": 0.7, "top_p": 0.9}
 ON_CARD = 4
 
 
 def texts(model: moc.MoCForCausalLM, seed: int) -> list[tuple[str, int, str]]:
     """(prompt, seed, what was written) of every text."""
-    asked = [(prompt, seed + i) for prompt in PROMPTS for i in range(SEEDS)]
+    asked = [(prompt, seed + i) for prompts, seeds in SEEDS.items() for prompt in prompts for i in range(seeds)]
     return [(prompt, number, moc.generate(model, prompt, seed=number, **SETTINGS)) for prompt, number in asked]
 
 

@@ -124,7 +124,9 @@ class HubClient:
             return error
         # Not linked to the client's error, whose text may quote a header, and with it the token.
         root = root_of(error)
-        return self.error(reason_for(root, self._what), status=_status(root), unreachable=_unreachable(root))
+        return self.error(
+            reason_for(root, self._what, anonymous=self._api.token is False), status=_status(root), unreachable=_unreachable(root)
+        )
 
 
 _thread = threading.local()  # .notice: what hears the client's warnings in a thread of ours
@@ -192,13 +194,18 @@ def _unreachable(error: BaseException) -> bool:
     return bool(_names(error) & _NO_WAY) if status is None else status >= 500 or status in (408, 429)
 
 
-def reason_for(error: BaseException, what: str) -> str:
-    """Why a call to the Hub about `what` failed and what to do, for everything that the client is known to raise."""
+def reason_for(error: BaseException, what: str, *, anonymous: bool = False) -> str:
+    """Why a call to the Hub about `what` failed and what to do, for everything that the client is known to raise.
+
+    `anonymous`: asked without a token on purpose, for somebody who has no terminal to log in with.
+    """
     names, status, said = _names(error), _status(error), _said(error)
     if "_NoAnswer" in names or "TimeoutException" in names:
         return f"the Hub did not answer within {timeout():g} s for {what}; check the network, or raise LUNARIS_HUB_TIMEOUT"
     if "OfflineModeIsEnabled" in names:
         return f"the network is off (HF_HUB_OFFLINE), which {what} needs; unset it"
+    if anonymous and (names & {"RepositoryNotFoundError", "GatedRepoError"} or status in (401, 403)):
+        return f"the Hub has no {what} that everybody may see; check the name, or choose a public one"
     if "LocalTokenNotFoundError" in names:
         return f"{what} needs a Hugging Face token; log in with `{LOGIN}`"
     if names & {"DeviceCodeError", "OIDCError"}:

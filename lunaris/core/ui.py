@@ -363,6 +363,10 @@ _PHRASES = (
     (r"the Hub has no model (\S+), or it is private and this account may not see it", r"o Hub não tem o modelo \1, ou ele é privado"),
     (r"; check the name, or log in with ", "; confira o nome, ou entre com "),
     (
+        r"the Hub has no model (\S+) that everybody may see; check the name, or choose a public one",
+        r"o Hub não tem um modelo \1 que todos possam ver; confira o nome, ou escolha um público",
+    ),
+    (
         r"the Hub has no such revision of model (\S+); check the tag, branch or commit id",
         r"o Hub não tem essa revisão do modelo \1; confira a tag ou o commit",
     ),

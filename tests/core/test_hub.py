@@ -19,6 +19,7 @@ from local_hub import OTHER_TOKEN, READ_TOKEN, WRITE_TOKEN, LocalHub
 from torch import nn
 
 from lunaris.core import hub, space
+from lunaris.core.ui import in_portuguese
 
 CARD = hub.render_card(
     name="Test", family="pixel", what="A test.", data="None.", licence="mit", command="python -m lunaris pixel train", metrics={"loss": 0.5}
@@ -250,8 +251,13 @@ def test_a_visitor_sees_nothing_that_only_the_operator_may(published, fresh_hub,
     commit = repo.branches["main"]
     assert hub.resolve(published).is_dir() and hub.resolve(f"{published}@{commit}").is_dir()
     for ref in (published, f"{published}@{commit}"):
-        with pytest.raises(hub.HubError, match=r"the Hub has no model lunar/pixel|is gated"):
+        with pytest.raises(
+            hub.HubError
+        ) as caught:  # whoever types a name into a page has no terminal: "log in with `hf auth login`" was its end
             hub.resolve(ref, folders=False)
+        assert "the Hub has no model lunar/pixel" in str(caught.value) and "hf auth login" not in str(caught.value)
+        assert str(caught.value).endswith("that everybody may see; check the name, or choose a public one")
+        assert in_portuguese(str(caught.value)).endswith("que todos possam ver; confira o nome, ou escolha um público")
     monkeypatch.setenv("LUNARIS_OFFLINE", "1")
     for ref in (published, f"{published}@{commit}"):
         with pytest.raises(hub.HubError, match="is not on this machine"):
