@@ -291,14 +291,20 @@ TEXTS = ui.Texts(
 EXAMPLES = {  # (what the button says, the prompt), in the manner of what the checkpoint has read
     "en": (
         ("Once upon a time", "Once upon a time"),
+        ("A scene", "One night in June, Captain Barrow"),
+        ("What is ice?", "What is ice?"),
+        ("A loop in Python", "How to write a loop in Python\n\n"),
+        ("A speech", "Speech in the town square\n\n"),
         ("A question", "Marina forgot her green bell in the forest.\n\nQuestion: What did Marina forget?\nAnswer:"),
         ("How to pack a school bag", "How to pack a school bag\n\n"),
-        ("Machado de Assis", "Uma noite destas, vindo da cidade para o Engenho Novo,"),
     ),
     "pt-BR": (
         ("Era uma vez", "Era uma vez uma menina"),
+        ("Uma cena", "Numa noite de junho, a viúva Noronha"),
+        ("O que é o gelo?", "O que é o gelo?"),
+        ("Um laço em Python", "Como escrever um laço em Python\n\n"),
+        ("Um discurso", "Discurso na praça da cidade\n\n"),
         ("Machado de Assis", "Uma noite destas, vindo da cidade para o Engenho Novo,"),
-        ("Um texto técnico", "Para usar o estado em um componente, você"),
         ("Uma pergunta", "Caio ganhou um relógio amarelo e foi ao farol.\n\nPergunta: O que Caio ganhou?\nResposta:"),
         ("Como fazer", "Como dar banho no cachorro\n\n"),
     ),
