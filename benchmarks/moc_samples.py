@@ -75,7 +75,7 @@ def add_to_card(folder: Path, found: list[tuple[str, int, str]], how: str) -> No
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="moc-pt", help="a local checkpoint: a folder or a bundled name")
-    parser.add_argument("--seed", type=int, default=0, help="the first of the five seeds")
+    parser.add_argument("--seed", type=int, default=0, help="the first seed of every prompt")
     parser.add_argument("--out", default="", help="write only the page, to this file")
     args = parser.parse_args()
     torch.set_num_threads(1)

@@ -109,6 +109,7 @@ def all_experts(layer: CollaborativeExpertsModule, x: Tensor) -> tuple[Tensor, T
 
 
 def _unit(x: Tensor, eps: float = 1e-6) -> Tensor:
+    """`rms_norm` in the dtype of `x`; the layer's own reckons in float32 whatever that is."""
     return x / (x.square().mean(-1, keepdim=True) + eps).sqrt()
 
 
@@ -246,23 +247,25 @@ def deferring(n_tokens: int) -> list[dict]:
         expected, chosen = all_experts(layer, x)
         exact, _ = all_experts(layer, x.double())
 
-    def farthest(a: Tensor, b: Tensor) -> tuple[float, None, int]:
-        return float((a - b).abs().max() / b.abs().max()), None, 0
-
     far = float((out - expected).norm() / expected.norm())
     largest = {"unit": "", "digits": 9}
     return [
         claim("deferred form, distance from the all-experts form", (far, None, 0), n_tokens, "float32, norms of all outputs", unit="",
               digits=9, at_most=1e-6),
-        claim("deferred form, largest difference from the all-experts form", farthest(out, expected), n_tokens,
+        claim("deferred form, largest difference from the all-experts form", (largest_difference(out, expected), None, 0), n_tokens,
               "float32, of the largest output", at_most=1e-6, **largest),
-        claim("deferred form, largest difference from the exact values", farthest(out, exact), n_tokens,
+        claim("deferred form, largest difference from the exact values", (largest_difference(out, exact), None, 0), n_tokens,
               "float32 against float64, of the largest output", **largest),
-        claim("all-experts form, largest difference from the exact values", farthest(expected, exact), n_tokens,
+        claim("all-experts form, largest difference from the exact values", (largest_difference(expected, exact), None, 0), n_tokens,
               "float32 against float64: what rounding alone does", **largest),
         claim("deferred form, tokens that choose other experts", (other_choices(routing, chosen), None, 0), n_tokens, "", unit="tokens",
               digits=0, at_most=0),
     ]  # fmt: skip
+
+
+def largest_difference(a: Tensor, b: Tensor) -> float:
+    """As a share of the largest number of `b`."""
+    return float((a - b).abs().max() / b.abs().max())
 
 
 def other_choices(routing: Routing, chosen: Tensor) -> int:

@@ -204,7 +204,9 @@ def reason_for(error: BaseException, what: str, *, anonymous: bool = False) -> s
         return f"the Hub did not answer within {timeout():g} s for {what}; check the network, or raise LUNARIS_HUB_TIMEOUT"
     if "OfflineModeIsEnabled" in names:
         return f"the network is off (HF_HUB_OFFLINE), which {what} needs; unset it"
-    if anonymous and (names & {"RepositoryNotFoundError", "GatedRepoError"} or status in (401, 403)):
+    if "DisabledRepoError" in names:
+        return f"{what} was disabled on the Hub"
+    if anonymous and (names & {"RepositoryNotFoundError", "GatedRepoError"} or status == 401):
         return f"the Hub has no {what} that everybody may see; check the name, or choose a public one"
     if "LocalTokenNotFoundError" in names:
         return f"{what} needs a Hugging Face token; log in with `{LOGIN}`"
@@ -212,8 +214,6 @@ def reason_for(error: BaseException, what: str, *, anonymous: bool = False) -> s
         return f"the login to the Hub failed ({said}); log in again with `{LOGIN}`"
     if "GatedRepoError" in names:
         return f"{what} is gated and this account has no access yet; ask for it on its page, then log in with `{LOGIN}`"
-    if "DisabledRepoError" in names:
-        return f"{what} was disabled on the Hub"
     if "RepositoryNotFoundError" in names:
         return f"the Hub has no {what}, or it is private and this account may not see it; check the name, or log in with `{LOGIN}`"
     if "RevisionNotFoundError" in names:

@@ -12,6 +12,8 @@ import random
 import re
 from collections.abc import Sequence
 
+LANGUAGES = ("pt", "en")
+
 
 class Dice:
     """Choices out of a hash of the key; only `random()` is used, whose numbers Python keeps from version to version."""
@@ -119,6 +121,7 @@ def pt_count(n: int, noun: str, plural: str, gender: str = "m") -> str:
 
 
 def en_count(n: int, noun: str, plural: str) -> str:
+    """ "one cup", "two eggs": the number in words."""
     return f"{EN_NUMBERS[n]} {noun if n == 1 else plural}"
 
 

@@ -10,7 +10,7 @@ Like the stories they tie two things together and are written in both languages;
 
 # ruff: noqa: E501 (a line of a template is one sentence of the text, with its alternatives)
 
-from lunaris.moc.grammar import Dice, En, Pt, fill
+from lunaris.moc.grammar import LANGUAGES, Dice, En, Pt, fill
 
 # --- scenes -----------------------------------------------------------------------------------------------------------------------
 
@@ -69,11 +69,11 @@ _WEATHER = {
            "bells were ringing far away", "a dog was barking far away", "a thin mist covered the roofs"),
 }  # fmt: skip
 
-# what a scene is about: noun, gender | Portuguese and English plot, which follows the opening
+# what a scene is about, in Portuguese and in English | the plot in both, which follows the opening
 MATTERS = (
-    ("carta", "f", "letter", """
+    ("carta", "letter", """
 /
-— Chegou hoje {m.este} — disse {s.o}. — Ainda não tive coragem de abrir. | — Leia você, que eu não consigo — pediu {s.o}, e entregou a carta {b.ao}. | — Sabe de quem é a letra? — perguntou {s.o}, com a carta na mão.
+— Chegou hoje esta carta — disse {s.o}. — Ainda não tive coragem de abrir. | — Leia você, que eu não consigo — pediu {s.o}, e entregou a carta {b.ao}. | — Sabe de quem é a letra? — perguntou {s.o}, com a carta na mão.
 {b} abriu o envelope com cuidado e leu em silêncio. | {b} reconheceu logo o selo, abriu a carta e leu. | {b} leu as primeiras linhas e levantou os olhos.
 — É do seu irmão — disse {b}. — Ele volta na semana que vem. | — Vem de muito longe — disse {b}. — Alguém pede perdão. | — São boas notícias — disse {b}. — O processo acabou, e a casa é sua.
 {s.O} leu a carta duas vezes, como se não acreditasse. | {s.O} não disse nada, mas as mãos tremiam. | Então {s.o} riu pela primeira vez em muitos meses.
@@ -88,7 +88,7 @@ Mais tarde, {s.o} guardou a carta na gaveta e fechou à chave. | Antes de dormir
 /
 Later, {s} put the letter into a drawer and locked it. | Before going to bed, {s} wrote an answer of four lines. | The letter lay on the table until the next day. | The next morning {s} wrote an answer, and {b} took it to the post.
 """),
-    ("dívida", "f", "debt", """
+    ("dívida", "debt", """
 /
 — Quanto devo ao senhor Pacheco? — perguntou {s.o}. | — Não posso pagar a dívida este mês — confessou {s.o}. | — Amanhã vence o prazo — disse {s.o}, em voz baixa.
 — São {sum} mil-réis — respondeu {b}. — Trago as contas aqui. | — São {sum} mil-réis, com os juros — disse {b}.
@@ -101,7 +101,7 @@ Later, {s} put the letter into a drawer and locked it. | Before going to bed, {s
 {s} did the sum again and came to the same number. | {s} sighed and looked at the floor. | {s} looked at the silver watch, the only thing of value that was left.
 "Sell your silver watch," {b} advised.\\n\\nThis is how {s} lost a watch and gained a friend. | "I can lend you half of it," said {b}. "The rest will come with time."\\n\\nThe next day half of the debt was paid, and {s} slept in peace. | "Ask for another month," said {b}. "Nobody refuses a month to those who are honest."\\n\\nThe lender agreed to wait, and {s} paid it all, to the last penny. | "Sell your silver watch," {b} advised.\\n\\nA week later {s} had neither the watch nor the debt.
 """),
-    ("baile", "m", "ball", """
+    ("baile", "ball", """
 /
 — Vamos todos ao baile de sábado — começou {b}. | — Todos vão ao baile — disse {b}. — Só falta a sua resposta. | — Aqui está o convite para o baile — disse {b}. — Você vai?
 — Há dez anos que não danço — respondeu {s.o}.\\n— Uma valsa não se esquece — disse {b}, com um sorriso. | — Há dez anos que não danço — respondeu {s.o}.\\n— Isso não é razão — disse {b}. — A música é a mesma de sempre. | — Não tenho o que vestir — disse {s.o}, mas os olhos brilhavam.\\n— Isso não é razão — disse {b}. — Ninguém repara na roupa de quem dança.
@@ -118,7 +118,7 @@ On Saturday the rooms were full of light, and {s} danced from the first waltz on
 ? People looked and made remarks. | Nobody thought of the time.
 When the ball was over, it was daylight. | At the door {s} thanked {b} for insisting. | Ever since, {s} has not missed a ball.
 """),
-    ("retrato", "m", "portrait", """
+    ("retrato", "portrait", """
 /
 — De quem é este retrato? — perguntou {b}. | {b} parou diante do retrato que estava na parede e perguntou quem era. | O retrato, por cima do sofá, parecia olhar para {b}.\\n— Quem é? — perguntou {b}.
 — É a minha mãe, aos vinte anos — respondeu {s.o}. — Ninguém sabe quem pintou. | — É a minha avó — explicou {s.o}. — Foi pintado no ano em que ela se casou.
@@ -135,7 +135,7 @@ When the ball was over, it was daylight. | At the door {s} thanked {b} for insis
 /
 "They say that she hid something behind the picture," said {s}.\\nTogether they took the portrait down and found a dried flower. | Years later the portrait came to {b}, who always kept it on the best wall of the house. | In the same week {b} asked the painter of the town for a portrait of {s}. | "When I am dead, the portrait will be yours," said {s}, and {b} did not forget.
 """),
-    ("testamento", "m", "will", """
+    ("testamento", "will", """
 /
 Pouco depois, o tabelião chegou e leu o testamento em voz alta. | — O testamento foi aberto hoje — anunciou {b}. | — Afinal, o que diz o testamento? — perguntou {s.o}.
 Um tio rico deixava a casa {s.ao} e os livros {b.ao}. | Um tio rico deixava tudo {s.ao}, menos o piano, que ficava para {b}. | Um tio rico deixava a fazenda {s.ao}, com uma condição: não cortar as árvores.
@@ -152,7 +152,7 @@ A rich uncle left the house to {s} and the books to {b}. | A rich uncle left eve
 /
 Months later {s} opened the house to friends, and {b} was the first to come. | The cousins went to the judge, but the will stood. | {s} did everything as the uncle had wished. | {s} and {b} never quarrelled about the inheritance.
 """),
-    ("xadrez", "m", "game of chess", """
+    ("xadrez", "game of chess", """
 /
 O tabuleiro de xadrez estava pronto, e {b} ficou com as brancas. | — Mais uma partida de xadrez? — propôs {s.o}. | {s.O} e {b} jogavam xadrez havia muitos anos, e a partida começou logo.
 {b} avançou a rainha depressa demais.\\n— Você está {ba[distraído/distraída]} — disse {s.o}.\\n— Penso em outra coisa — respondeu {b}. | {b} avançou a rainha depressa demais.\\n— Você está {ba[distraído/distraída]} — disse {s.o}.\\n— Ainda não acabou — respondeu {b}. | {s.O} perdeu um cavalo logo no começo.\\n— Hoje você joga bem — reconheceu {s.o}.\\n— Tive um bom mestre — disse {b}, rindo. | {b} pensou muito e moveu a torre.\\n— Hoje você joga bem — reconheceu {s.o}.\\n— Ainda não acabou — respondeu {b}.
@@ -167,7 +167,7 @@ The chessboard was ready, and {b} took the white pieces. | "One more game of che
 /
 "Checkmate," said {s}, and {b} held out a hand. | The game ended in a draw, as it nearly always did. | In the end {b} won with an extra pawn, and {s} asked for a return game. | In the end {b} smiled and laid down the king.
 """),
-    ("febre", "f", "fever", """
+    ("febre", "fever", """
 /
 — A febre não passa — disse {b}. — O menino não come desde ontem. | — Minha filha está com febre — disse {b}. — Peço que venha vê-la. | — Minha avó está com febre — disse {b}. — A casa toda está preocupada.
 {s.O} pegou o casaco e saiu sem perguntar mais nada. | {s.O} seguiu {b} pelas ruas desertas. | {s.O} foi com {b} e prometeu ficar até de manhã.
@@ -184,7 +184,7 @@ In the bedroom a candle was burning beside the bed. | The room smelled of medici
 /
 Towards five in the morning the fever went down. {b} wept with relief. | At sunrise the fever was gone, and {s} was asleep in a chair. | Three days later one could hear laughter in the house. | {b} wanted to pay, but {s} would take nothing.
 """),
-    ("piano", "m", "piano", """
+    ("piano", "piano", """
 /
 — Faz muito tempo que ninguém toca este piano — disse {s.o}. | — Toque alguma coisa no piano — pediu {s.o}. | — Este piano veio de navio — contou {s.o}. — Levou dois meses.
 {b} se sentou e tocou uma valsa antiga. | {b} levantou a tampa, experimentou uma tecla e tocou uma valsa. | {b} tocou uma valsa de memória, de olhos fechados.
@@ -201,7 +201,7 @@ One of the notes was out of tune. | The music filled the room and went out throu
 /
 When the music was over, {s}'s eyes were wet. | {b} promised to come back on Thursday and play again. | Since that day there has been music in the house every week. | The next month {s} gave the piano to {b}: a piano belongs to whoever plays it.
 """),
-    ("viagem", "f", "journey", """
+    ("viagem", "journey", """
 /
 — O navio parte amanhã — disse {b}. | — A viagem está decidida — anunciou {b}. — Vou para Lisboa. | — Vim me despedir — disse {b}. — Viajo na sexta-feira.
 — Por quanto tempo? — perguntou {s.o}. | {s.O} sentiu um aperto no peito, mas sorriu.\\n— Por quanto tempo? — perguntou {s.o}.
@@ -218,7 +218,7 @@ Da janela, {s.o} viu o navio sair do porto. | No cais, {s.o} acenou com o lenço
 /
 From the window {s} saw the ship leave the harbour. | On the quay {s} waved a handkerchief until the ship was out of sight. | The letters came every month, and one day, instead of a letter, {b} came. | The journey lasted longer than expected; the friendship lasted a whole life.
 """),
-    ("anel", "m", "ring", """
+    ("anel", "ring", """
 /
 — O anel desapareceu — disse {s.o}. — Estava nesta caixa. | — Onde está o anel da família? — perguntou {s.o}, diante da caixa vazia. | {s.O} abriu a caixa de joias e viu que o anel não estava lá.
 {b} procurou debaixo dos móveis. | — Quem entrou aqui hoje? — perguntou {b}. | — Não acuse ninguém antes da hora — disse {b}.
@@ -242,20 +242,21 @@ It was {b} who found the ring, at the bottom of a flower vase. | An hour later t
 
 def scene(dice: Dice, language: str, neighbour: int, matter: int) -> str:
     """A scene of two people: the neighbour, named in full and then by what they are, and somebody of any name."""
-    who, about, woman = NEIGHBOURS[neighbour], MATTERS[matter], dice.chance(0.5)
+    who, plots, woman = NEIGHBOURS[neighbour], MATTERS[matter][2:], dice.chance(0.5)
     pool = WOMEN if woman else MEN
     name = dice.pick(pool)
     if name in who[0].split():  # Professor Inácio has no visit from another Inácio
         name = pool[pool.index(name) - 1]
     if language == "pt":
-        together = "f" if woman and who[2] == "f" else "m"
-        a, s, m = Pt(who[0], who[2]), Pt(who[1], who[2]), Pt(about[0], about[1])
-        b, ba, ab = Pt(name, "fm"[not woman], name=True), Pt("", "fm"[not woman]), Pt("", together)
-        roles = {"a": a, "s": s, "m": m, "b": b, "ba": ba, "ab": ab, "sum": dice.pick(("trezentos", "quinhentos", "oitocentos"))}
+        gender = "f" if woman else "m"
+        both = "f" if woman and who[2] == "f" else "m"
+        a, s = Pt(who[0], who[2]), Pt(who[1], who[2])
+        b, ba, ab = Pt(name, gender, name=True), Pt("", gender), Pt("", both)
+        roles = {"a": a, "s": s, "b": b, "ba": ba, "ab": ab, "sum": dice.pick(("trezentos", "quinhentos", "oitocentos"))}
     else:
         roles = {"a": who[3], "s": who[4], "b": name, "sum": dice.pick(("thirty", "fifty", "eighty"))}
     roles |= {"when": dice.pick(_SCENE_TIMES[language]), "room": dice.pick(_ROOMS[language]), "weather": dice.pick(_WEATHER[language])}
-    return fill(dice, _SCENE_OPENING[language] + about[3 if language == "pt" else 4].lstrip("\n"), roles)
+    return fill(dice, _SCENE_OPENING[language] + plots[LANGUAGES.index(language)].lstrip("\n"), roles)
 
 
 # --- explanations -----------------------------------------------------------------------------------------------------------------
@@ -411,8 +412,11 @@ _EXPLANATION = {
 
 
 def explanation(dice: Dice, language: str, thing: int, other: int) -> str:
-    """What a thing is, four facts in their order, what it is good for, and another thing from which it is told apart (if it is another)."""
-    said = ("pt", "en").index(language)
+    """What a thing is, three or four facts in their order, what it is good for, and another thing from which it is told apart.
+
+    `other` may be the thing itself; then the last is left out.
+    """
+    said = LANGUAGES.index(language)
     row, next_to = THINGS[thing], THINGS[other]
     roles: dict[str, object] = {f"f{i}": fact[said] for i, fact in enumerate(row[4], 1)}
     roles |= {"what": row[3][said], "why": row[5][said], "x": Pt(row[0], row[1]) if language == "pt" else row[2], "last": ""}
@@ -523,7 +527,7 @@ Por exemplo: {code}. | Fica assim: {code}. | Um exemplo simples é {code}.
 {h} aprende {lang} na escola. | {h} quer escrever um programa em {lang}. | Hoje {h} escreve seu primeiro programa em {lang}.
 {use}
 Na primeira vez, o programa não funciona, mas {h} lê tudo de novo e acha o que faltava. | O programa funciona logo na primeira vez. | Depois de alguns minutos, o programa faz o que {h} queria.
-? — {Now} eu sei o que é {x.um} — diz {h}. | — Valeu a pena — diz {h}.
+? — Agora eu sei o que é {x.um} — diz {h}. | — Valeu a pena — diz {h}.
 """,
     "en": """
 {x.a} is {what}. | In {lang}, {x.a} is {what}. | In programming, {x.a} is {what}. | What is {x.a}? It is {what}. | How to {verb} {x.a} in {lang}\\n\\n{x.a} is {what}.
@@ -536,16 +540,16 @@ For example: {code}. | It looks like this: {code}. | A simple example is {code}.
 {h} is learning {lang} at school. | {h} wants to write a program in {lang}. | Today {h} is writing a program in {lang} for the first time.
 {use}
 The first time the program does not work, but {h} reads everything again and finds what was missing. | The program works the first time. | After a few minutes the program does what {h} wanted.
-? "{Now} I know what {x.a} is," says {h}. | "That was worth it," says {h}.
+? "Now I know what {x.a} is," says {h}. | "That was worth it," says {h}.
 """,
 }
 
 
 def code(dice: Dice, language: str, idea: int, kid: Pt | En) -> str:
     """An idea of programming in one of its languages: what it is, how it is written, and a child that uses it."""
-    said, row = ("pt", "en").index(language), IDEAS[idea]
+    said, row = LANGUAGES.index(language), IDEAS[idea]
     lang, *ways = dice.pick(row[8])
-    roles = {"x": Pt(row[0], row[1]) if language == "pt" else En(row[2]), "h": kid, "lang": lang, "Now": ("Agora", "Now")[said]}
+    roles = {"x": Pt(row[0], row[1]) if language == "pt" else En(row[2]), "h": kid, "lang": lang}
     roles |= {"what": row[3][said], "verb": row[4][said], "why": row[5][said], "use": row[6][said].format(h=kid), "mistake": row[7][said]}
     return fill(dice, _CODE[language], roles | {"how": ways[said], "code": ways[2 + said]})
 
@@ -633,13 +637,13 @@ Thank you. | Long live the people! | Thank you all, and now to work.
 
 def speech(dice: Dice, language: str, cause: int, occasion: int) -> str:
     """A speech for a cause: how it was, what it gives, what the government will do, and thanks."""
-    said, row = ("pt", "en").index(language), CAUSES[cause]
+    said, row = LANGUAGES.index(language), CAUSES[cause]
     roles: dict[str, object] = {"c": Pt(row[0], row[1]) if language == "pt" else row[2], "occasion": OCCASIONS[occasion][said]}
     return fill(dice, _SPEECH_TEXT[language], roles | {"past": row[3][said], "good": row[4][said], "plan": row[5][said]})
 
 
 # what each genre ties together, as (Portuguese, English)
-SCENE = tuple((row[0], row[3]) for row in NEIGHBOURS), tuple((row[0], row[2]) for row in MATTERS)
+SCENE = tuple((row[0], row[3]) for row in NEIGHBOURS), tuple(row[:2] for row in MATTERS)
 EXPLANATION = (tuple((row[0], row[2]) for row in THINGS),) * 2
 CODE = tuple((row[0], row[2]) for row in IDEAS)
 SPEECH = tuple((row[0], row[2]) for row in CAUSES), OCCASIONS

@@ -1,11 +1,12 @@
-"""Procedural stories and facts in Portuguese and English: any number of short, grammatical texts that need no network.
+"""Procedural stories, facts and passages in Portuguese and English: any number of short, grammatical texts that need no network.
 
 All stories tell of one small world, the Moon Village: each child keeps its age, pet, trait and wish, each place its sights and its keeper,
 each animal its food, in every document of both languages. `lunaris.moc.passages` adds texts of another kind: scenes of a town long ago,
 explanations, programming and speeches. How a text is put together, and how its words agree: `lunaris.moc.grammar`.
 
-Document i is a pure function of (seed, i, split, languages). Every genre ties two things of the world together, such as a child and a
-place; of each genre one pair in ten is held out for validation, the same pairs in both languages. A model which continues a validation
+Document i is a pure function of (seed, i, split, languages). Every genre ties two things together, such as a child and a place; of
+each genre one pair in ten is held out for validation, the same pairs in both languages (of explanations in this order: rain told apart from
+wind may be held out, and wind from rain be read; and some are of one thing alone). A model which continues a validation
 text has read no text of that genre about its pair, though maybe one of another, and has combined what it knows. Each language has more
 than ten million distinct training documents: the errands alone name a child, a place (288 pairs of 320 are for training), another place
 (15), a thing in a colour (20 · 9) and a friend (19), which makes 14.7 million.
@@ -18,9 +19,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from lunaris.moc import passages
-from lunaris.moc.grammar import EN_NUMBERS, PT_NUMBERS, Dice, En, Pt, en_count, fill, pt_count
+from lunaris.moc.grammar import EN_NUMBERS, LANGUAGES, PT_NUMBERS, Dice, En, Pt, en_count, fill, pt_count
 
-LANGUAGES = ("pt", "en")
 SPLITS = ("train", "validation")
 
 
@@ -1154,5 +1154,5 @@ _GENRES: dict[str, tuple[Sequence, Sequence, Callable[[Dice, str, int, int], str
     "code": (passages.CODE, KIDS, lambda dice, language, idea, kid: passages.code(dice, language, idea, _kid(language, KIDS[kid]))),
     "speech": (*passages.SPEECH, passages.speech),
 }
-_TIMES = {"story": 6, "dialogue": 2, "scene": 4, "explanation": 3, "code": 3, "speech": 2}
-_WEIGHTED = tuple(genre for genre in _GENRES for _ in range(_TIMES.get(genre, 1)))
+_SHARES = {"story": 6, "dialogue": 2, "scene": 4, "explanation": 3, "code": 3, "speech": 2}
+_WEIGHTED = tuple(genre for genre in _GENRES for _ in range(_SHARES.get(genre, 1)))

@@ -245,15 +245,13 @@ def test_a_visitor_cannot_have_as_much_fetched_as_the_owner(published, fresh_hub
 @pytest.mark.parametrize("kept", ["private", "gated"])
 def test_a_visitor_sees_nothing_that_only_the_operator_may(published, fresh_hub, monkeypatch, kept):
     """What visitors typed was fetched with the operator's token, and answered from the operator's downloads: anybody who guessed its name
-    could use a private model of whoever runs the page."""
+    could use a private model of whoever runs the page. The sentence told them to log in with `hf auth login`, in a terminal they lack."""
     repo = fresh_hub.repos["models", "lunar/pixel"]
     setattr(repo, kept, True if kept == "private" else "manual")
     commit = repo.branches["main"]
     assert hub.resolve(published).is_dir() and hub.resolve(f"{published}@{commit}").is_dir()
     for ref in (published, f"{published}@{commit}"):
-        with pytest.raises(
-            hub.HubError
-        ) as caught:  # whoever types a name into a page has no terminal: "log in with `hf auth login`" was its end
+        with pytest.raises(hub.HubError) as caught:
             hub.resolve(ref, folders=False)
         assert "the Hub has no model lunar/pixel" in str(caught.value) and "hf auth login" not in str(caught.value)
         assert str(caught.value).endswith("that everybody may see; check the name, or choose a public one")

@@ -1,5 +1,6 @@
 """The Collaborative Experts tab without a browser: endpoints, streaming and stopping, links, what the page says (MC-05, MC-12, MC-13)."""
 
+import itertools
 import json
 import re
 import string
@@ -15,10 +16,11 @@ from browser import needs_chromium
 from lunaris import moc
 from lunaris.core import hub, models, ui
 from lunaris.core.config import ConfigError
-from lunaris.moc import demo
+from lunaris.moc import demo, stories
 from lunaris.moc.config import MoCModelConfig
 from lunaris.moc.demo import about, common, minutes, orders, story, what_if, write
 from lunaris.moc.demo.orders import Order
+from lunaris.moc.grammar import LANGUAGES, Dice
 from lunaris.pixel.demo.orders import from_link as pixel_from_link
 
 ROOT = Path(__file__).parents[2]
@@ -298,6 +300,24 @@ def test_every_example_is_a_sound_order_and_both_languages_have_some():
         assert len(prompts) > 3
         for label, prompt in prompts:
             assert moc.MoCRequest(prompt=prompt).prompt and 0 < len(label) < 40
+
+
+@pytest.mark.parametrize("genre", ["scene", "explanation", "code", "speech", "how-to", "story"])
+def test_the_examples_are_beginnings_that_the_model_has_read(genre):
+    """An example in words that the generator no longer uses would be one more prompt of which the model knows nothing."""
+    first_words = {"scene": "noite|night", "explanation": "O que é|What is", "code": "Python", "speech": "Discurso|Speech"}
+    wanted = first_words.get(genre, {"how-to": "banho|school bag", "story": "Era uma|Once"}.get(genre))
+    asked = {
+        prompt for prompts in demo.EXAMPLES.values() for _, prompt in prompts if re.search(wanted, prompt) and "novo" not in prompt.lower()
+    }
+    firsts, seconds, write = stories._GENRES[genre]
+    pairs = list(itertools.product(range(len(firsts)), range(len(seconds))))
+    read = "\n".join(
+        write(Dice("example", i), language, *pairs[i % len(pairs)])
+        for i in range(8000 if genre == "scene" else 800)
+        for language in LANGUAGES
+    )
+    assert len(asked) == 2 and all(prompt in read for prompt in asked)
 
 
 def sentences(markup: str, language: str) -> list[str]:

@@ -3,18 +3,17 @@
 import ast
 import itertools
 import re
-from functools import partial
 
 import pytest
 
 from lunaris.moc import passages, stories
-from lunaris.moc.grammar import Dice
+from lunaris.moc.grammar import LANGUAGES, Dice, fill
 
-LANGUAGES = ("pt", "en")
+NAMES = set(passages.WOMEN + passages.MEN)
 
 
 def written(genre: str, language: str, n: int = 400):
-    """(first row, second row, text) of n documents, over all pairs."""
+    """(number of the first thing, of the second, text) of n documents, over all pairs."""
     firsts, seconds, write = stories._GENRES[genre]
     pairs = list(itertools.product(range(len(firsts)), range(len(seconds))))
     for i in range(n):
@@ -22,59 +21,69 @@ def written(genre: str, language: str, n: int = 400):
         yield a, b, write(Dice(genre, language, i), language, a, b)
 
 
-NAMES = set(passages.WOMEN + passages.MEN)
+def visitor(a: int, text: str) -> str:
+    """The other person of a scene with neighbour `a`: the only name in it but the neighbour's own."""
+    row = passages.NEIGHBOURS[a]
+    (name,) = NAMES & set(re.findall(r"\w+", re.sub(f"{row[0]}|{row[3]}", "", text, flags=re.IGNORECASE)))
+    return name
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_a_scene_keeps_its_two_people_and_its_matter(language):
-    # What each matter cannot do without, by its row: independent of the plots, which name it in their own lines or in the opening.
-    said = {
-        "pt": """carta dívida|mil-réis baile|valsa retrato tio|herança|testamento tabuleiro|xadrez|jog[ao] febre piano|música|[Tt]oque|tocar
-            navio|viagem|Viajo|volto anel""",
-        "en": "letter debt|pounds ball|waltz portrait will|uncle board|chess|game fever piano|music|play ship|journey|leaving ring",
+    """Patterns like "ring" also found "bells were ringing", and "anel" every "janela": words begin where the pattern does, and only what
+    follows the opening is searched."""
+    matters = {  # what each matter cannot do without, in their order
+        "pt": """carta mil-réis baile retrato|quem tio xadrez febre piano|valsa navio|viagem|Viajo anel""",
+        "en": """letter|hand pounds ball portrait uncle chess fever piano|waltz ship|journey|leaving ring""",
     }[language].split()
     for a, b, text in written("scene", language):
         row = passages.NEIGHBOURS[a]
-        long, short = (row[0], row[1]) if language == "pt" else (row[3], row[4])
-        assert long.lower() in text.lower() and short.lower() in text.lower(), text
-        assert len(NAMES & set(re.findall(r"\w+", re.sub(long, "", text, flags=re.IGNORECASE)))) == 1, text
-        assert re.search(said[b], text), text
+        long, short = row[:2] if language == "pt" else row[3:]
+        plot = text.partition("\n\n")[2]
+        assert long.lower() in text.lower() and short.lower() in plot.lower() and visitor(a, text) in plot, text
+        assert re.search(rf"\b(?:{matters[b]})", plot), text
+
+
+SAY = {
+    "pt": "disse|perguntou|respondeu|confessou|pediu|anunciou|propôs|contou|explicou|prometeu|aconselhou|sugeriu|reconheceu|começou",
+    "en": "said|asked|answered|confessed|announced|began|explained|promised|advised|admitted",
+}
+
+
+def speaker(line: str, language: str) -> str | None:
+    """Who says a line of dialogue, by the word next to the verb."""
+    verbs = SAY[language]
+    pattern = rf"(?:{verbs}) (?:o |a )?(\w+)" if language == "pt" else rf"(?:{verbs}) (?:the )?(\w+)|(?:\" |the )(\w+) (?:{verbs})\b"
+    found = re.search(pattern, line) if line.startswith(("— ", '"')) else None
+    return found and next(name for name in found.groups() if name)
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_nobody_in_a_scene_answers_their_own_words(language):
     """Question and answer were drawn apart: "Who stole it?" asked Dolores, and Dolores went on "Do not blame anybody too soon"; the captain
     said "I do not know whether to go", and then answered himself."""
-    verbs = {
-        "pt": "disse|perguntou|respondeu|confessou|pediu|anunciou|propôs|contou|explicou|prometeu|aconselhou|sugeriu|reconheceu|quis saber",
-        "en": "said|asked|answered|confessed|announced|began|explained|promised|advised|admitted",
-    }[language]
-    pattern = {
-        "pt": rf"(?:{verbs}) (?:o |a )?([\w]+)",
-        "en": rf"(?:{verbs}) (?:the )?(\w+)|(?:\" |the )(\w+) (?:{verbs})\b",
-    }[language]
     compared = 0
     for _, _, text in written("scene", language):
-        for one, other in itertools.pairwise(text.split("\n")):
-            if one.startswith(("— ", '"')) and other.startswith(("— ", '"')):
-                speakers = [next((found for found in re.search(pattern, line).groups() if found), None) for line in (one, other)
-                            if re.search(pattern, line)]  # fmt: skip
-                if len(speakers) == 2:
-                    compared += 1
-                    assert speakers[0] != speakers[1], text
+        for one, other in itertools.pairwise(speaker(line, language) for line in text.split("\n")):
+            if one and other:
+                compared += 1
+                assert one != other, text
     assert compared > 100
 
 
 def test_words_about_somebody_in_a_scene_have_their_gender():
+    checked = 0
     for a, _, text in written("scene", "pt"):
-        name = next(word for word in re.findall(r"\w+", text.replace(passages.NEIGHBOURS[a][0], "")) if word in NAMES)
-        woman = name in passages.WOMEN
-        for word in re.findall(r"\b(distraíd[oa]|sobrinh[oa])\b", text):
-            assert (word[-1] == "a") == woman, text
-        for word in re.findall(r"\b(sozinh[oa]|parad[oa])\b", text):
-            assert (word[-1] == "a") == (passages.NEIGHBOURS[a][2] == "f"), text
-        for word in re.findall(r"\bjunt([oa])s\b|\b([OA])s (?:dois|duas) tiraram", text):
-            assert ("".join(word).lower() == "a") == (woman and passages.NEIGHBOURS[a][2] == "f"), text
+        visits, receives = visitor(a, text) in passages.WOMEN, passages.NEIGHBOURS[a][2] == "f"
+        for pattern, woman in (
+            (r"distraíd([oa])\b|\b([oa]) primeir[oa] a chegar", visits),
+            (r"\b(?:sozinh|parad)([oa])\b", receives),
+            (r"\bjunt([oa])s\b|\b([OA])s (?:dois|duas) tiraram", visits and receives),
+        ):
+            for found in re.finditer(pattern, text):
+                checked += 1
+                assert next(filter(None, found.groups())).lower() == ("a" if woman else "o"), text
+    assert checked > 50
 
 
 @pytest.mark.parametrize("language", LANGUAGES)
@@ -94,7 +103,7 @@ def test_a_program_is_written_in_one_language(language):
     for a, _, text in written("code", language):
         named = known & set(re.findall(r"\w+", text))
         own = {row[0] for row in passages.IDEAS[a][8]}
-        assert named and (len(named) == 1 or own == {"React"}) and named <= own, text
+        assert len(named) == 1 and named <= own, text
 
 
 def test_the_examples_in_python_are_python():
@@ -114,11 +123,27 @@ def test_the_examples_in_python_are_python():
 def test_a_speech_is_for_one_cause(language):
     said = LANGUAGES.index(language)
     for a, b, text in written("speech", language):
-        assert passages.CAUSES[a][5][said] in text and passages.OCCASIONS[b][said] in text
-        others = [row for i, row in enumerate(passages.CAUSES) if i != a and row[3][said] in text and row[3] != passages.CAUSES[a][3]]
-        assert not others and re.search(r"\b([Gg]overno|[Gg]overnment)\b", text), text
+        noun = passages.CAUSES[a][0 if language == "pt" else 2]
+        assert noun in text and passages.OCCASIONS[b][said] in text
+        told = [all(row[i][said] in text for i in (3, 4, 5)) for row in passages.CAUSES]
+        some = [any(row[i][said] in text for i in (3, 4, 5)) for row in passages.CAUSES]
+        assert told == some == [i == a for i in range(len(told))], text
+
+
+def test_explanations_are_held_out_in_their_order_alone():
+    """The notebook said of every genre that nothing is read of its held-out pairs; rain told apart from wind may be held out while wind
+    told apart from rain is read."""
+    held = {tuple(story.group.split("/")[1:]) for story in stories.make(2000, split="validation") if story.genre == "explanation"}
+    read = {tuple(story.group.split("/")[1:]) for story in stories.make(4000) if story.genre == "explanation"}
+    assert not held & read and {(b, a) for a, b in held} & read and any(a == b for a, b in held)
 
 
 def test_all_genres_are_drawn():
-    drawn = {story.genre for story in map(partial(stories.story, seed=2), range(400))}
-    assert drawn == set(stories._GENRES) and {"scene", "explanation", "code", "speech"} < drawn
+    assert {story.genre for story in stories.make(400, seed=2)} == set(stories._GENRES)
+
+
+def test_a_template_begins_a_line_for_every_speaker():
+    """A line break inside an alternative was made after the text was whole, so that what followed "It rained.\\n— Come in" stood on the
+    speaker's line."""
+    text = fill(Dice(1), "it rained.\\n— {x}, come in\nshe smiled.\n/\n? — no\nthe end.", {"x": "Ana"})
+    assert text in ("It rained.\n— Ana, come in\nShe smiled.\n\nThe end.", "It rained.\n— Ana, come in\nShe smiled.\n\n— No\nThe end.")
