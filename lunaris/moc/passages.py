@@ -48,12 +48,12 @@ _SCENE_TIMES = {
 }  # fmt: skip
 _SCENE_OPENING = {
     "pt": """
-{when}, {a.o} estava {room} quando {b} bateu à porta. | {when}, {a.o} recebeu a visita {b.do}. | {a.O} estava {room}, {s[sozinho/sozinha]}, quando {b} chegou. | {b} encontrou {a.o} {room}, com ar de quem não tinha dormido. | Fazia três dias que {a.o} não saía de casa quando {b} apareceu. | {b} veio ver {a.o} sem avisar. | {a.O} abriu a janela e respirou o ar fresco; {b} acabava de entrar. | {a.O} entrou na sala sem fazer barulho; {b} já esperava. | {a.O} sorriu ao ver {b} à porta.
+{when}, {a.o} estava {room} quando {b} bateu à porta. | {when}, {a.o} recebeu a visita {b.do}. | {a.O} estava {room}, {s[sozinho/sozinha]}, quando {b} chegou. | {b} encontrou {a.o} {room}, com ar de quem não tinha dormido. | Fazia três dias que {a.o} não saía de casa quando {b} apareceu. | {b} veio ver {a.o} sem avisar. | {a.O} abriu a janela e respirou o ar fresco; {b} acabava de entrar. | {a.O} entrou na sala sem fazer barulho; {b} já esperava. | {a.O} sorriu ao ver {b} à porta. | {a.O} largou o livro e foi abrir a porta: era {b}. | {b} subiu a escada e encontrou {a.o} {room}. | {b} era {ba[amigo/amiga]} {a.do} e vinha de vez em quando. | {b} era {ba[um homem/uma mulher]} de poucas palavras, mas veio falar com {a.o}. | {a.O} foi até a porta e viu {b} na rua.
 ? Lá fora, {weather}. | Ardia uma vela só, e {weather}. | Na rua não passava ninguém; {weather}.
 {s.O} ofereceu uma cadeira {b.ao} e se sentou também. | {b} cumprimentou {s.o} e se sentou. | {s.O} fez um gesto para que {b} se sentasse. | {b} olhou para {s.o} e não disse nada. | Houve um longo silêncio.
 """,
     "en": """
-{when}, {a} was {room} when {b} knocked at the door. | {when}, {a} had a visit from {b}. | {a} was {room}, quite alone, when {b} arrived. | {b} found {a} {room}, looking like somebody who had not slept. | {a} had not left the house for three days when {b} came. | {b} came to see {a} without sending word. | {a} opened the window and breathed the fresh air; {b} had just come in. | {a} came into the room without a sound; {b} was already waiting. | {a} smiled to see {b} at the door.
+{when}, {a} was {room} when {b} knocked at the door. | {when}, {a} had a visit from {b}. | {a} was {room}, quite alone, when {b} arrived. | {b} found {a} {room}, looking like somebody who had not slept. | {a} had not left the house for three days when {b} came. | {b} came to see {a} without sending word. | {a} opened the window and breathed the fresh air; {b} had just come in. | {a} came into the room without a sound; {b} was already waiting. | {a} smiled to see {b} at the door. | {a} put the book down and opened the door: it was {b}. | {b} came up the stairs and found {a} {room}. | {b} was a friend of {a} and came from time to time. | {b} spoke little, but came to talk to {a}. | {a} went to the door and saw {b} in the street.
 ? Outside, {weather}. | A single candle was burning, and {weather}. | Nobody was in the street; {weather}.
 {s} offered {b} a chair and sat down too. | {b} greeted {s} and sat down. | {s} made a sign for {b} to sit down. | {b} looked at {s} and said nothing. | There was a long silence.
 """,
@@ -395,7 +395,6 @@ _EXPLANATION = {
 {f4}
 {why}
 ? Vale a pena pensar nisso. | Vale a pena lembrar isso. | É bom saber isso.
-{last}
 """,
     "en": """
 {x} is {what}. | What is {x}? It is {what}. | Everybody knows what {x} is: {what}. | About {x}\\n\\n{x} is {what}.
@@ -406,8 +405,12 @@ _EXPLANATION = {
 {f4}
 {why}
 ? It is worth a thought. | It is worth remembering this. | It is good to know this.
-{last}
 """,
+}
+
+_TOLD_APART = {
+    "pt": "Já {y.o} é {is}. | Coisa diferente é {y.o}: {is}.",
+    "en": "{y}, on the other hand, is {is}. | A different thing is {y}: {is}.",
 }
 
 
@@ -419,14 +422,10 @@ def explanation(dice: Dice, language: str, thing: int, other: int) -> str:
     said = LANGUAGES.index(language)
     row, next_to = THINGS[thing], THINGS[other]
     roles: dict[str, object] = {f"f{i}": fact[said] for i, fact in enumerate(row[4], 1)}
-    roles |= {"what": row[3][said], "why": row[5][said], "x": Pt(row[0], row[1]) if language == "pt" else row[2], "last": ""}
-    if thing != other:
-        if language == "pt":
-            y = Pt(next_to[0], next_to[1])
-            roles["last"] = dice.pick((f"Já {y.o} é {next_to[3][0]}.", f"Coisa diferente é {y.o}: {next_to[3][0]}."))
-        else:
-            roles["last"] = dice.pick(("{}, on the other hand, is {}.", "A different thing is {}: {}.")).format(next_to[2], next_to[3][1])
-    return fill(dice, _EXPLANATION[language], roles)
+    roles |= {"what": row[3][said], "why": row[5][said], "x": Pt(row[0], row[1]) if language == "pt" else row[2]}
+    roles |= {"y": Pt(next_to[0], next_to[1]) if language == "pt" else next_to[2], "is": next_to[3][said]}
+    template = _EXPLANATION[language] if thing == other else _EXPLANATION[language] + _TOLD_APART[language]
+    return fill(dice, template, roles)
 
 
 # --- programming ------------------------------------------------------------------------------------------------------------------
@@ -520,7 +519,7 @@ _CODE = {
 {x.Um} é {what}. | Em {lang}, {x.um} é {what}. | Na programação, chama-se {x} {what}. | O que é {x.um}? É {what}. | Como {verb} {x.um} em {lang}\\n\\n{x.Um} é {what}.
 ? {why}
 /
-Em {lang}, {how}. | Para {verb} {x.um} em {lang}, {how}. | Quem programa em {lang} faz assim: {how}.
+Em {lang}, {how}. | Para {verb} {x.um} em {lang}, {how}. | Em {lang} se faz assim: {how}.
 Por exemplo: {code}. | Fica assim: {code}. | Um exemplo simples é {code}.
 ? {mistake}
 /
@@ -533,7 +532,7 @@ Na primeira vez, o programa não funciona, mas {h} lê tudo de novo e acha o que
 {x.a} is {what}. | In {lang}, {x.a} is {what}. | In programming, {x.a} is {what}. | What is {x.a}? It is {what}. | How to {verb} {x.a} in {lang}\\n\\n{x.a} is {what}.
 ? {why}
 /
-In {lang}, {how}. | To {verb} {x.a} in {lang}, {how}. | Whoever programs in {lang} does it like this: {how}.
+In {lang}, {how}. | To {verb} {x.a} in {lang}, {how}. | This is how it is done in {lang}: {how}.
 For example: {code}. | It looks like this: {code}. | A simple example is {code}.
 ? {mistake}
 /
@@ -605,8 +604,8 @@ OCCASIONS = (
 
 _SPEECH_TEXT = {
     "pt": """
-Discurso {occasion}\\n\\nCidadãos,\\n\\n | Meus amigos,\\n\\n | Caros cidadãos,\\n\\n | Senhoras e senhores,\\n\\n
-estamos reunidos {occasion} para falar {c.do}. | falo hoje, {occasion}, de uma coisa simples: {c.o}. | quero dizer, {occasion}, algumas palavras sobre {c.o}.
+Discurso {occasion}\\n\\nCidadãos,\\n\\n | Cidadãos, | Meus amigos, | Meus amigos,\\n\\n | Caros cidadãos,\\n\\n | Senhoras e senhores,\\n\\n
+estamos reunidos {occasion} para falar {c.do}. | falo hoje, {occasion}, de uma coisa simples: {c.o}. | quero dizer, {occasion}, algumas palavras sobre {c.o}. | o governo desta cidade promete, {occasion}, cuidar {c.do}. | esta cidade precisa {c.do}, e é disso que falo {occasion}.
 {past}
 ? Ninguém resolveu isso por nós. | Muitos de vocês se lembram desse tempo. | Não queremos voltar a esse tempo.
 /
@@ -619,8 +618,8 @@ Com {c.o}, deixaremos aos nossos filhos uma cidade melhor do que a que recebemos
 Muito obrigado. | Viva o povo! | Obrigado a todos, e mãos à obra.
 """,
     "en": """
-Speech {occasion}\\n\\nFellow citizens,\\n\\n | My fellow citizens,\\n\\n | My friends,\\n\\n | Ladies and gentlemen,\\n\\n
-we have come together {occasion} to speak of {c}. | today, {occasion}, I speak of a simple thing: {c}. | I wish to say a few words, {occasion}, about {c}.
+Speech {occasion}\\n\\nFellow citizens,\\n\\n | Fellow citizens, | My friends, | My fellow citizens,\\n\\n | My friends,\\n\\n | Ladies and gentlemen,\\n\\n
+we have come together {occasion} to speak of {c}. | today, {occasion}, I speak of a simple thing: {c}. | I wish to say a few words, {occasion}, about {c}. | the government of this town promises, {occasion}, to look after {c}. | this town needs {c}, and this is what I speak of {occasion}.
 {past}
 ? Nobody set this right for us. | Many of you remember that time. | We do not want to go back to that time.
 /
