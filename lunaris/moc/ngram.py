@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float, Float64, Int64
 
-MAX_TOKENS = 20_000_000  # fitting takes about 200 bytes per token
+MAX_TOKENS = 30_000_000  # fitting takes about 200 bytes per token
 
 
 @dataclass(frozen=True)
