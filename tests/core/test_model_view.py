@@ -104,7 +104,7 @@ def test_a_private_model_is_for_visitors_where_the_operator_made_it_the_default(
     """Any visitor could load the operator's private models by their names; now only the default one, which is for everybody, as is a file
     that names it."""
     hub.push(checkpoint(tmp_path / "own"), "lunar/toy", token="hf_local_write", private=True)
-    with pytest.raises(hub.HubError, match="it is private"):
+    with pytest.raises(hub.HubError, match="that everybody may see"):
         toys.model_for("lunar/toy", AWAY)
     monkeypatch.setenv("LUNARIS_MODEL", "lunar/toy")
     assert toys.model_for("", AWAY) is toys.model_for("lunar/toy", AWAY, folders=False)
