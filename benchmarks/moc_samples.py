@@ -3,8 +3,8 @@
     python benchmarks/moc_samples.py --model moc-pt [--seed 0] [--out FILE]
 
 Every prompt of the list is asked with five seeds. The generator of the training texts may have grown towards these prompts, so ten others
-follow, with two seeds each, which somebody chose who knew what kinds of text it writes and had seen neither its texts nor the model's.
-What a person finds who reads them is written into the file's head by hand, and stays there when the texts are made again from the same
+follow, with two seeds each, which a language model chose that knew what kinds of text it writes and had seen neither its texts nor ours.
+What a reader finds is written into the file's head by hand, and stays there when the texts are made again from the same
 weights, whose hash the head names, with the same settings.
 """
 

@@ -4,12 +4,12 @@ All stories tell of one small world, the Moon Village: each child keeps its age,
 each animal its food, in every document of both languages. `lunaris.moc.passages` adds texts of another kind: scenes of a town long ago,
 explanations, programming and speeches. How a text is put together, and how its words agree: `lunaris.moc.grammar`.
 
-Document i is a pure function of (seed, i, split, languages). Every genre ties two things together, such as a child and a place; of
-each genre one pair in ten is held out for validation, the same pairs in both languages (of explanations in this order: rain told apart from
-wind may be held out, and wind from rain be read; and some are of one thing alone). A model which continues a validation
-text has read no text of that genre about its pair, though maybe one of another, and has combined what it knows. Each language has more
-than ten million distinct training documents: the errands alone name a child, a place (288 pairs of 320 are for training), another place
-(15), a thing in a colour (20 · 9) and a friend (19), which makes 14.7 million.
+Document i is a pure function of (seed, i, split, languages). Every genre ties two things together, such as a child and a place; of each
+genre one pair in ten is held out for validation, the same pairs in both languages (of explanations in this order: rain told apart from
+wind may be held out, and wind from rain be read; and some are of one thing alone). A model which continues a validation text has read no
+text of that genre about its pair, though maybe one of another, and has combined what it knows. Each language has more than ten million
+distinct training documents: the errands alone name a child, a place (288 pairs of 320 are for training), another place (15), a thing in a
+colour (20 · 9) and a friend (19), which makes 14.7 million.
 """
 
 # ruff: noqa: E501 (a line of a template is one sentence of the text, with its alternatives)
