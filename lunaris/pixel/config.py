@@ -222,6 +222,7 @@ class PixelTrainConfig(training.TrainConfig):
     )
     sketch_dropout: float = option(0.1, "stage flow: share of sprites painted without the VAE's sketch; 1 = none has one", ge=0, le=1)
     sketch_noise: float = option(0.5, "stage flow: share of sketches turned towards another sprite of the same prompt", ge=0, le=1)
+    start_share: float = option(0.0, "stage flow: share of sprites seen at the very start, where all is noise still", ge=0, le=1)
     drafts: bool = option(True, "stage matcher: the VAE's own drafts are wrong answers too, so that it learns to tell good ones from bad")
     save_dtype: Literal["fp32", "fp16"] = option("fp32", "weights on disk; fp16 halves the file")
     init_from: str = option("", "checkpoint to start from: without text (progressive training), or of half the side (the model grows)")

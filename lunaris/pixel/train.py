@@ -81,7 +81,8 @@ def make_loss(config: PixelTrainConfig) -> Callable[[LunarCore, dict[str, Tensor
         prompted = torch.rand(n, 1, device=device) >= config.text_dropout
         sketched = torch.rand(n, 1, device=device) >= config.sketch_dropout
         strangeness = torch.rand(n, 1, device=device) * (torch.rand(n, 1, device=device) < config.sketch_noise)
-        return Loss(total=flow_part(model, batch, prompted, sketched, strangeness), weight=n)
+        starting = torch.rand(n, device=device) < config.start_share if config.start_share else None
+        return Loss(total=flow_part(model, batch, prompted, sketched, strangeness, starting), weight=n)
 
     def loss(model: LunarCore, batch: dict[str, Tensor], step: int) -> Loss:
         images = batch["images"]
@@ -138,6 +139,7 @@ def flow_part(
     prompted: Bool[Tensor, "b 1"],
     sketched: Bool[Tensor, "b 1"],
     strangeness: Float[Tensor, "b 1"] | None = None,
+    starting: Bool[Tensor, "b"] | None = None,
 ) -> Float[Tensor, ""]:
     """The flow's loss beside a VAE that stays as it is. A sketch is the picture's reconstruction from what its prompt leaves to z.
 
@@ -153,7 +155,8 @@ def flow_part(
             z = (1 - strangeness.square()).sqrt() * z + strangeness * torch.randn_like(z)
         sketch = model.decode(z, torch.where(prompted, words, model.null)) * 2 - 1
     meaning = torch.where(prompted, words, 0.0)
-    return flow_loss(model.flow, images, tokens, mask, prompted, meaning, torch.where(sketched[..., None, None], sketch, 0.0))
+    sketch = torch.where(sketched[..., None, None], sketch, 0.0)
+    return flow_loss(model.flow, images, tokens, mask, prompted, meaning, sketch, starting)
 
 
 # --- what a run shows of itself --------------------------------------------------------------------------------------------------
