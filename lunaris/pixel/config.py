@@ -113,6 +113,9 @@ class PixelConfig(BaseConfig):
     flow_guidance: float = option(
         1.0, "quality mode: what a request's guidance is multiplied by; above 1 the words count for more than in training", ge=0, le=5
     )
+    guided_until: float = option(
+        1.0, "quality mode: from this time of the flow on, 0 noise to 1 sprite, guidance no longer exaggerates the words", ge=0, le=1
+    )
     norm: Literal["batch", "group"] = option("batch", "batch (the spec's; evaluation uses running statistics) or group")
     upsample: Literal["transpose", "resize"] = option(
         "transpose", "transposed convolution (4x4, no checkerboard) or nearest resize + convolution"

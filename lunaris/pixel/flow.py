@@ -179,26 +179,28 @@ def sample(
     *,
     steps: int,
     guidance: float,
+    until: float = 1.0,
 ) -> Float[Tensor, "b c h w"]:
     """Pictures in [0, 1] from standard normal noise in `steps` Euler steps, the last of which is the network's own sprite.
 
     `guidance` 1 follows the prompt as trained; any other value draws each step from the model with the words and without them
-    (Ho & Salimans 2022); 0 ignores them. The sketch is shown to both: it has no say in what is exaggerated.
+    (Ho & Salimans 2022); 0 ignores them. The sketch is shown to both: it has no say in what is exaggerated. From t = `until` on nothing
+    is exaggerated: by then the words have been heard, and more of them is speckle (Kynkäänniemi et al. 2024).
     """
     guided = guidance != 1 and bool(mask.any())
     with torch.inference_mode():  # a tenth faster than no_grad for a single sprite
         told = *net.read(tokens, mask), meaning, sketch
         if guided:  # rows without the words go along in the same pass, which costs half as much again, not twice
             silent = *net.read(tokens, torch.zeros_like(mask)), torch.zeros_like(meaning), sketch
-            told = tuple(torch.cat(pair) for pair in zip(told, silent, strict=True))
+            both = tuple(torch.cat(pair) for pair in zip(told, silent, strict=True))
         x = noise
         for i in range(steps):
             t, after = i / steps, (i + 1) / steps
-            seen = torch.cat([x, x]) if guided else x
-            sprite = net(seen, torch.full((len(seen),), t, device=x.device), *told)
-            if guided:
-                sprite, free = sprite.chunk(2)
+            if guided and (guidance < 1 or t < until):
+                sprite, free = net(torch.cat([x, x]), torch.full((2 * len(x),), t, device=x.device), *both).chunk(2)
                 sprite = free + guidance * (sprite - free)
+            else:
+                sprite = net(x, torch.full((len(x),), t, device=x.device), *told)
             x = sprite if i == steps - 1 else x + (after - t) / (1 - t) * (sprite - x)
         result = ((x + 1) / 2).clamp(0, 1)
     return result.clone()  # an ordinary tensor again

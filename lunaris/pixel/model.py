@@ -140,6 +140,13 @@ class MseHead(nn.Module):
         return (torch.sigmoid(features) - images).square().flatten(1).sum(1) / (2 * sigma**2)
 
 
+def largest(votes: Float[Tensor, "*rows p"]) -> Int[Tensor, "*rows"]:
+    """`votes.argmax(-1)`, the first of equals; on the CPU by NumPy, in a seventh of the time."""
+    if votes.device.type != "cpu" or votes.dtype != torch.float32:
+        return votes.argmax(-1)
+    return torch.from_numpy(votes.detach().numpy().argmax(-1))
+
+
 class PaletteHead(nn.Module):
     """A categorical choice per pixel among the palette's colours (PX-40). The palette is fitted to the training data and saved."""
 
@@ -176,8 +183,8 @@ class PaletteHead(nn.Module):
         """Index of the nearest palette colour of every pixel."""
         pixels = images.movedim(1, -1).flatten(0, 2)  # (b·h·w, c)
         colours = self.palette[self.used > 0]
-        far = torch.addmm(colours.square().sum(1), pixels, colours.T, alpha=-2)  # squared distance, less what all colours share
-        return far.argmin(1).unflatten(0, (len(images), *images.shape[2:]))
+        near = torch.addmm(-colours.square().sum(1), pixels, colours.T, alpha=2)  # less squared distance, but for what all colours share
+        return largest(near).unflatten(0, (len(images), *images.shape[2:]))
 
     def snap(self, images: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h w"]:
         """Every pixel in its nearest palette colour."""
@@ -196,7 +203,11 @@ class PaletteHead(nn.Module):
         return self._logits(features.movedim(1, -1)).softmax(-1)
 
     def picture(self, scores: Float[Tensor, "b h w p"]) -> Float[Tensor, "b c h w"]:
-        return self.palette[scores.argmax(-1)].movedim(-1, 1)
+        return self.show(largest(scores))
+
+    def show(self, colours: Int[Tensor, "b h w"]) -> Float[Tensor, "b c h w"]:
+        """The picture whose pixels have these places in the palette."""
+        return self.palette[colours].movedim(-1, 1)
 
     def nll(
         self, features: Float[Tensor, "b s h w"], latent: Float[Tensor, "b l"], images: Float[Tensor, "b c h w"], sigma: float
@@ -564,13 +575,14 @@ class LunarCore(nn.Module):
     ) -> Float[Tensor, "b c h w"]:
         """The flow's pictures over sketches in [0, 1], a prompt each ("" = none). Row i is what seed + i gives alone, up to rounding.
 
-        `guidance` counts in the checkpoint's `flow_guidance`.
+        `guidance` counts in the checkpoint's `flow_guidance`, up to its `guided_until`.
         """
         tokens, mask = self.tokens(prompts)
         said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)[:, None]
         meaning = torch.where(said, self.text_encoder(tokens, mask), 0.0)
         noise = torch.cat([self._seeded(flow_seed(seed + i), 1, sketches.shape[1:]) for i in range(len(sketches))])
-        return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=guidance * self.config.flow_guidance)
+        strength, until = guidance * self.config.flow_guidance, self.config.guided_until
+        return sample(self.flow, noise, tokens, mask, meaning, sketches * 2 - 1, steps=steps, guidance=strength, until=until)
 
     @torch.no_grad()
     def finish(
@@ -613,10 +625,12 @@ class LunarCore(nn.Module):
         rows = range(len(z))
         if len(z) > 1 and self.config.head != "mse" and self.device.type == "cpu":
             votes = self._votes(z, text, guidance)
-            best = votes.topk(2, -1).values if votes.shape[-1] > 1 else votes.new_zeros(*votes.shape[:-1], 2)
-            best = best.clamp_min(UNLIKELY).log() if text is None or guidance == 1 else best
-            unsure = ~((best[..., 0] - best[..., 1]).flatten(1).amin(1) > CLOSE_CALL * max(1.0, guidance))
-            pictures = self.head.picture(votes)
+            chosen = largest(votes)
+            first, second = votes.gather(-1, chosen[..., None])[..., 0], votes.scatter(-1, chosen[..., None], -torch.inf).amax(-1)
+            if text is None or guidance == 1:
+                first, second = (x.clamp_min(UNLIKELY).log() for x in (first, second))
+            unsure = ~((first - second).flatten(1).amin(1) > CLOSE_CALL * max(1.0, guidance))
+            pictures = self.head.show(chosen)
             rows = torch.nonzero(unsure)[:, 0].tolist()
         else:
             pictures = None
