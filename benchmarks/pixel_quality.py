@@ -7,6 +7,7 @@ group. Four systems draw for the same captions: the model in each of its modes, 
 data for as long), and no model at all: the training sprite whose caption fits best (BM25). The data's own halves are the floors.
 
 KID         distance in the features of checkpoints/pixel-features (lunaris/pixel/features.py): 384 sprites a seed, 3 seeds
+found       share of captions whose own sprite is, in those features, the nearest to the drawn one among 32 with other captions
 seen words  held-out captions whose every word the model's training had (one seed); with an unseen word, no model can know what is meant
 isolated    opaque pixels unlike all their neighbours; faint: pixels with alpha under 0.1; both as drawn, compare with the data's
 exact       pixels whose colour the training sprites have
@@ -38,7 +39,7 @@ import results
 
 from lunaris import pixel
 from lunaris.core.images import RgbaBatch, from_model, to_model, to_pil, upscale
-from lunaris.pixel import metrics
+from lunaris.pixel import features, metrics
 from lunaris.pixel.data import SpriteSet, load_source
 from lunaris.pixel.generate import understood
 from lunaris.pixel.train import count_words
@@ -47,6 +48,7 @@ REAL = {16: ("sprites_icons16", "sprites_1bit16"), 32: ("sprites_crawl32",)}
 COPY = 0.5  # nearer than this to a training sprite is a copy: one pixel between black and white is 1.7
 EXACT = "donot_use_mm_for_euclid_dist"  # the quick way gives a copy a distance of 0.2
 KID_GOALS = {"training captions": (0.02, 0.01), "held-out captions": (0.25, 0.15)}  # at most, aim
+FOUND = ("training captions", "held-out, seen words")  # where a caption's own sprite can be looked for
 R1_GOALS = {"sprites_icons16": (0.25, 0.35), "sprites_crawl32": (0.33, 0.45)}  # at least, aim
 PROMPT_GOALS = {"seen": (0.95, 0.98), "unseen": (0.85, 0.92)}
 
@@ -123,13 +125,33 @@ def appearance(pictures: torch.Tensor, train: SpriteSet) -> dict[str, float]:
     }
 
 
+def found(drawn: RgbaBatch, captions: Sequence[str], part: SpriteSet, *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
+    """Share of the captions whose sprite in `part` is the nearest, of `of` sprites with distinct captions, to the one drawn for it.
+
+    Raises Unmeasured for fewer than `of` distinct captions. Chance is 1 / of.
+    """
+    rows = sorted({caption: row for row, caption in reversed(list(enumerate(captions)))}.values())  # the first of each
+    if len(rows) < of:
+        raise metrics.Unmeasured(f"it needs {of} distinct captions, and there are {len(rows)}")
+    net, own = features.load(), {caption: image for caption, image in zip(part.captions, part.images, strict=True)}
+    real = features.features(net, np.stack([own[captions[row]] for row in rows]))
+    near = features.features(net, drawn[rows]) @ real.T
+    rng, hits = np.random.default_rng(seed), 0
+    for _ in range(draws):
+        chosen = rng.choice(len(rows), of, replace=False)
+        hits += int((near[chosen][:, chosen].argmax(1) == torch.arange(of)).sum())
+    return hits / (draws * of)
+
+
 def judged(system: System, source: Source, is_seen: Callable[[str], bool], seeds: Sequence[int], n: int) -> dict[str, dict | None]:
     """Measure -> {"value", "spread"} over the seeds, None where too few sprites are there to tell."""
     if system.channels == 3:
         source = Source(source.name, metrics.on_white(source.train), metrics.on_white(source.held))
     drawn: list[torch.Tensor] = []
+    asked: list[Sequence[str]] = []
 
     def artist(captions: Sequence[str], seed: int) -> RgbaBatch:
+        asked.append(captions)
         drawn.append(system.draw(captions, seed))
         return from_model(drawn[-1])
 
@@ -150,10 +172,21 @@ def judged(system: System, source: Source, is_seen: Callable[[str], bool], seeds
             row[f"KID, {name}"] = None
             continue
         row[f"KID, {name}"] = over_seeds(kids)
+        if name in FOUND:
+            row[f"found, {name}"] = found_of(part, drawn[-len(few) :], asked[-len(few) :])
         if name == "training captions":
             looks = [appearance(pictures, source.train) for pictures in drawn]
             row |= {key: over_seeds([look[key] for look in looks]) for key in looks[0]}
     return row
+
+
+def found_of(part: SpriteSet, drawn: Sequence[torch.Tensor], asked: Sequence[Sequence[str]]) -> dict[str, float | None] | None:
+    """`found` over the seeds; None where there are too few captions."""
+    try:
+        shares = [found(from_model(drawn[seed]), asked[seed], part, seed=seed) for seed in range(len(drawn))]
+    except metrics.Unmeasured:
+        return None
+    return over_seeds(shares)
 
 
 def of_the_data(source: Source, kid_n: int) -> dict[str, dict[str, dict | None]]:
@@ -248,6 +281,17 @@ def kid_claims(source: Source, table: dict[str, dict], best: str, n: int) -> lis
     return claims
 
 
+def found_claims(source: Source, table: dict[str, dict], best: str, seeds: Sequence[int]) -> list[dict]:
+    """How often what the model's best mode drew leads to the sprite that was asked for; the other rows as baselines."""
+    claims = []
+    for captions in FOUND:
+        key = f"found, {captions}"
+        others = [f"{name} {row[key]['value']:.3f}" for name, row in table.items() if name != best and row.get(key)]
+        n = 3200 * (1 if "words" in captions else len(seeds))
+        claims.append(claim(f"{source.name}, {key}: {best}", table[best].get(key), "", n, ", ".join(["chance 0.031", *others])))
+    return [made for made in claims if made["value"] is not None]
+
+
 def retrieval_claims(model, source: Source, is_seen: Callable[[str], bool], seeds: Sequence[int]) -> list[dict]:
     """R@1 of 32 on held-out groups, captions of seen words and with unseen words apart too."""
     claims = []
@@ -263,15 +307,15 @@ def retrieval_claims(model, source: Source, is_seen: Callable[[str], bool], seed
 
 
 def for_card(claims: Sequence[dict]) -> dict[str, float]:
-    """The headline numbers: what has a goal, and the distances to the real sets, which have one at 16x16 alone."""
-    real = tuple(f"{name}, KID, " for names in REAL.values() for name in names)
+    """The headline numbers: what has a goal, the distances to the real sets, which have one at 16x16 alone, and what of them is found."""
+    real = tuple(f"{name}, {what}, " for names in REAL.values() for name in names for what in ("KID", "found"))
     shown = [c for c in claims if "at_least" in c or "at_most" in c or c["name"].startswith(real)]
     return {c["name"]: c["value"] for c in shown if c["value"] is not None}
 
 
 def as_markdown(title: str, table: dict[str, dict]) -> str:
     """A table with a row per system and a column per measure."""
-    columns = sorted(dict.fromkeys(key for row in table.values() for key in row), key=lambda name: not name.startswith("KID"))
+    columns = sorted(dict.fromkeys(key for row in table.values() for key in row), key=lambda name: not name.startswith(("KID", "found")))
     lines = [f"### {title}", "", f"| | {' | '.join(columns)} |", "|---" * (len(columns) + 1) + "|"]
     for name, row in table.items():
         cells = [cell(row.get(column)) for column in columns]
@@ -408,6 +452,7 @@ def main() -> None:
         tables[source.name] = {system.name: judged(system, source, is_seen, seeds, n) for system in [*ours, *plain, nearest]}
         tables[source.name] |= of_the_data(source, 300 if args.quick else metrics.MAX_REFERENCE)
         claims += kid_claims(source, tables[source.name], ours[-1].name, n * len(seeds))
+        claims += found_claims(source, tables[source.name], ours[-1].name, seeds)
         claims += retrieval_claims(model, source, is_seen, seeds)
     if args.json:
         print(json.dumps({"claims": claims, "tables": tables}))

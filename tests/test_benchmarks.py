@@ -38,7 +38,7 @@ from lunaris.moc import stories
 from lunaris.moc.compare import CompareConfig
 from lunaris.moc.data import END, Encoder
 from lunaris.moc.model import MoCForCausalLM
-from lunaris.pixel import PixelConfig, features, palette, save, sprites
+from lunaris.pixel import PixelConfig, features, metrics, palette, save, sprites
 from lunaris.pixel.config import FlowConfig, PixelTrainConfig
 from lunaris.pixel.data import SpriteSet, load_source
 from lunaris.pixel.train import prepare
@@ -183,6 +183,23 @@ def test_a_system_is_judged_by_what_it_draws():
     assert table.count("\n| ") == 6 and "good" in table and "None" not in table
 
 
+def test_what_was_drawn_is_found_among_the_sprites_or_by_chance():
+    """The true sprites are all found, one picture for everything in one case of 32; a caption asked for twice counts once."""
+    own = sprites.make(40, side=16, seed=2).images
+    captions = tuple(f"thing {i}" for i in range(40))
+    part = SpriteSet(own, captions, captions)
+    order = list(range(39, -1, -1)) + [3]
+    asked = [captions[i] for i in order]
+    distinct = pixel_quality.features.features(pixel_quality.features.load(), own).unique(dim=0)
+    assert pixel_quality.found(own[order], asked, part) == 1.0 and len(distinct) == 40
+    same = pixel_quality.found(np.repeat(own[:1], 41, 0), asked, part)
+    assert same == pytest.approx(1 / 32, abs=0.001)  # the nearest of the 32 is one of them
+    half = np.concatenate([own[order[:20]], np.repeat(own[:1], 21, 0)])
+    assert 0.45 < pixel_quality.found(half, asked, part) < 0.6
+    with pytest.raises(metrics.Unmeasured, match="32 distinct captions, and there are 2"):
+        pixel_quality.found(own[:2], asked[:2], part)
+
+
 def test_the_issues_goals_stand_on_real_icons_alone():
     found = {"value": 0.01, "spread": 0.001}
     table = {"ours": {f"KID, {captions}": found for captions in pixel_quality.KID_GOALS}, "other": {}}
@@ -199,9 +216,12 @@ def test_the_distances_to_real_sprites_are_on_the_card_at_every_side():
     table, data = {"ours": {f"KID, {captions}": found for captions in pixel_quality.KID_GOALS}}, source(8)
     claims = [pixel_quality.claim("procedural, seen pairs", {"value": 0.9, "spread": None}, "", 1, at_least=0.95)]
     claims += [pixel_quality.claim("unmeasured", None, "", 1, at_least=1), pixel_quality.claim("no goal", found, "", 1)]
+    table["ours"] |= {"found, training captions": {"value": 0.7, "spread": 0.01}, "found, held-out, seen words": None}
     for name in ("procedural", "sprites_crawl32"):
-        claims += pixel_quality.kid_claims(pixel_quality.Source(name, data.train, data.held), table, "ours", 384)
+        part = pixel_quality.Source(name, data.train, data.held)
+        claims += [*pixel_quality.kid_claims(part, table, "ours", 384), *pixel_quality.found_claims(part, table, "ours", [1])]
     real = {f"sprites_crawl32, KID, {captions}: ours": 0.0143 for captions in ("training captions", "held-out captions")}
+    real["sprites_crawl32, found, training captions: ours"] = 0.7
     assert pixel_quality.for_card(claims) == {"procedural, seen pairs": 0.9, **real}
 
 
