@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int
 from torch import Tensor, nn
 
+from lunaris.core.images import FAINT_ALPHA
 from lunaris.core.tokenizer import BpeTokenizer
 from lunaris.pixel.config import LatentFusionConfig, PixelConfig, TextEncoderConfig
 from lunaris.pixel.flow import FlowUNet, sample
@@ -589,11 +590,14 @@ class LunarCore(nn.Module):
         self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
         """`paint`; but where a matcher finds that the sketch fits its prompt about as well, and well at all, the sketch stays: its colours
-        are clean.
+        are clean. It stays, too, where the painting has nothing to see.
 
         The painting is compared in the palette's colours, as the matcher knows sprites.
         """
         painted = self.paint(sketches, prompts, seed=seed, steps=steps, guidance=guidance)
+        if self.config.channels == 4:
+            blank = (painted[:, 3] < FAINT_ALPHA).flatten(1).all(1)
+            painted = torch.where(blank[:, None, None, None], sketches, painted)
         if self.config.ranking != "matcher":
             return painted
         shown = painted if self.config.head == "mse" else self.head.snap(painted)

@@ -216,6 +216,20 @@ def test_a_sketch_that_fits_badly_goes_even_where_the_painting_fits_no_better(pa
         assert all(torch.equal(done[i], sketches[i] if kept[i] else painted[i]) for i in range(3))
 
 
+@pytest.mark.parametrize("ranking", ["matcher", "latent"])
+def test_nobody_is_shown_an_empty_painting(painter, monkeypatch, ranking):
+    """pixel-32 knows "heart, icon" as a few pixels in a corner, and for one seed in two painted none: the visitor saw an empty square."""
+    prompts = ["a red potion", "chave azul", "a cat"]
+    sketches = painter.decode_each(painter.noise(1, 3), painter.embed(prompts))
+    painted = painter.paint(sketches, prompts, seed=4, steps=2).clone()
+    painted[0, 3], painted[1, 3] = 0.09, 0.09  # cleaned as faint, but for one pixel of the second
+    painted[1, 3, 5, 5] = 0.4
+    monkeypatch.setattr(painter, "paint", lambda *order, **how: painted)
+    monkeypatch.setattr(painter, "config", painter.config.replace(sketch_fit=1.0, ranking=ranking))
+    done = painter.finish(sketches, prompts, seed=4, steps=2)
+    assert torch.equal(done, torch.cat([sketches[:1], painted[1:]]))
+
+
 def test_a_checkpoint_may_count_a_requests_guidance_for_more(painter, monkeypatch):
     """`flow_guidance`: what 1 means is the checkpoint's own, and 0 still ignores the words."""
     sketches = painter.decode_each(painter.noise(1, 2))
