@@ -108,7 +108,10 @@ class PixelConfig(BaseConfig):
     )
     matcher: MatcherConfig = option(MatcherConfig(), "the matcher's networks")
     sketch_fit: float = option(
-        -1.0, "quality mode with a matcher: a sketch may stay only if its cosine with the prompt is at least this; -1 = any", ge=-1, le=1
+        -1.0,
+        "quality mode with a matcher: below this cosine with its prompt a sketch stays only if the painting fits worse",
+        ge=-1,
+        le=1,
     )
     flow_guidance: float = option(
         1.0, "quality mode: what a request's guidance is multiplied by; above 1 the words count for more than in training", ge=0, le=5

@@ -589,8 +589,8 @@ class LunarCore(nn.Module):
     def finish(
         self, sketches: Float[Tensor, "b c h w"], prompts: list[str], *, seed: int = 0, steps: int = 4, guidance: float = 1.0
     ) -> Float[Tensor, "b c h w"]:
-        """`paint`; but where a matcher finds that the sketch fits its prompt about as well, and well at all, the sketch stays: its colours
-        are clean. It stays, too, where the painting has nothing to see.
+        """`paint`; but where a matcher finds that the sketch fits its prompt about as well, the sketch stays: its colours are clean. Below
+        `sketch_fit` it stays only if the painting fits worse; where the painting is empty it stays always.
 
         The painting is compared in the palette's colours, as the matcher knows sprites.
         """
@@ -604,7 +604,8 @@ class LunarCore(nn.Module):
         fit = self.match(torch.cat([sketches, shown]), prompts)  # (2b, b)
         before, after = (part.diagonal() for part in fit.split(len(sketches)))
         said = torch.tensor([bool(prompt) for prompt in prompts], device=self.device)
-        stays = said & (before > after - IN_FAVOUR) & (before >= self.config.sketch_fit)
+        favour = torch.where(before >= self.config.sketch_fit, IN_FAVOUR, 0.0)
+        stays = said & (before > after - favour)
         return torch.where(stays[:, None, None, None], sketches, painted)
 
     @torch.no_grad()

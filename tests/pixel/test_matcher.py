@@ -204,13 +204,14 @@ def test_the_sketch_stays_where_it_fits_about_as_well(painter, monkeypatch):
 
 def test_a_sketch_that_fits_badly_goes_even_where_the_painting_fits_no_better(painter, monkeypatch):
     """pixel-32's drafts of dungeon tiles are fragments which its matcher likes about as well as the paintings, at a cosine of .4; those of
-    procedural sprites stand at .6. Kept, the fragments hid what the flow had learned."""
+    procedural sprites stand at .6. Kept, the fragments hid what the flow had learned. Where the painting fits worse still, as its black
+    robot of many colours did, the sketch is the better of the two."""
     prompts = ["a red potion", "chave azul", "a cat"]
     sketches = painter.decode_each(painter.noise(1, 3), painter.embed(prompts))
     painted = painter.paint(sketches, prompts, seed=4, steps=2)
-    cosines = torch.diag(torch.tensor([0.49, 0.5, 0.9]))
-    monkeypatch.setattr(painter, "match", lambda pictures, prompts: torch.cat([cosines, cosines]))
-    for floor, kept in ((-1.0, (True, True, True)), (0.5, (False, True, True))):
+    before, after = torch.diag(torch.tensor([0.49, 0.5, 0.3])), torch.diag(torch.tensor([0.52, 0.54, 0.2]))
+    monkeypatch.setattr(painter, "match", lambda pictures, prompts: torch.cat([before, after]))
+    for floor, kept in ((-1.0, (True, True, True)), (0.5, (False, True, True)), (0.6, (False, False, True))):
         monkeypatch.setattr(painter, "config", painter.config.replace(sketch_fit=floor))
         done = painter.finish(sketches, prompts, seed=4, steps=2)
         assert all(torch.equal(done[i], sketches[i] if kept[i] else painted[i]) for i in range(3))
@@ -225,7 +226,8 @@ def test_nobody_is_shown_an_empty_painting(painter, monkeypatch, ranking):
     painted[0, 3], painted[1, 3] = 0.09, 0.09  # cleaned as faint, but for one pixel of the second
     painted[1, 3, 5, 5] = 0.4
     monkeypatch.setattr(painter, "paint", lambda *order, **how: painted)
-    monkeypatch.setattr(painter, "config", painter.config.replace(sketch_fit=1.0, ranking=ranking))
+    monkeypatch.setattr(painter, "match", lambda pictures, prompts: torch.cat([torch.zeros(3, 3), torch.ones(3, 3)]))
+    monkeypatch.setattr(painter, "config", painter.config.replace(ranking=ranking))
     done = painter.finish(sketches, prompts, seed=4, steps=2)
     assert torch.equal(done, torch.cat([sketches[:1], painted[1:]]))
 
