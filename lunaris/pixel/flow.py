@@ -155,8 +155,7 @@ def flow_loss(
     """Squared error of the velocity, averaged over pixels, at a time drawn for each picture (logit-normal, Esser et al. 2024).
 
     `images` in [0, 1]; rows that are not `prompted` are trained without their words; `meaning` and `sketch` as the network takes them.
-    Rows that are `starting` are trained at t = 0: one time in seventy is below 0.1, yet there every sampling starts, and a few large
-    steps hardly mend what the first one takes the prompt for.
+    Rows that are `starting` are trained at t = 0, where every sampling starts: of the times drawn, one in seventy is below 0.1.
     """
     sprite = images * 2 - 1
     noise = torch.randn_like(sprite)

@@ -160,8 +160,8 @@ def test_loss_is_the_squared_error_of_the_velocity():
 
 
 def test_a_sprite_at_the_start_shows_the_network_nothing_but_noise():
-    """pixel-32 took "a blue scroll" for a wizard at its first step, and the three after it hardly mended that: every painting starts at
-    t = 0, of which times from a logit-normal are never, and a tenth from it one in seventy. There the error counts as it is."""
+    """pixel-32 drew a wizard for "scroll blue", a tile it had seen a hundred times: every painting starts at t = 0, where times from a
+    logit-normal never are, and only one in seventy is below a tenth. There the error counts as it is."""
     torch.manual_seed(0)
     net = awake(FlowUNet(CONFIG))
     images = torch.rand(6, 4, 16, 16)
