@@ -76,8 +76,8 @@ TEXTS = ui.Texts(
         "sheet": ("Sheet", "Folha"),
         "atlas": ("Atlas", "Atlas"),
         "zip": ("All (ZIP)", "Tudo (ZIP)"),
-        "to_first": ("Start of a morph", "Início da transformação"),
-        "to_last": ("End of a morph", "Fim da transformação"),
+        "to_first": ("Start of a morph", "Transformar de"),
+        "to_last": ("End of a morph", "Transformar em"),
         "to_studio": ("To the studio", "Para o estúdio"),
         "history": ("History of this visit", "Histórico desta visita"),
         "history_hint": (
