@@ -125,22 +125,15 @@ def appearance(pictures: torch.Tensor, train: SpriteSet) -> dict[str, float]:
     }
 
 
-def found(drawn: RgbaBatch, captions: Sequence[str], part: SpriteSet, *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
+def found(drawn: RgbaBatch, captions: Sequence[str], part: SpriteSet, *, of: int = 32, seed: int = 0) -> float:
     """Share of the captions whose sprite in `part` is the nearest, of `of` sprites with distinct captions, to the one drawn for it.
 
     Raises Unmeasured for fewer than `of` distinct captions. Chance is 1 / of.
     """
-    rows = sorted({caption: row for row, caption in reversed(list(enumerate(captions)))}.values())  # the first of each
-    if len(rows) < of:
-        raise metrics.Unmeasured(f"it needs {of} distinct captions, and there are {len(rows)}")
-    net, own = features.load(), {caption: image for caption, image in zip(part.captions, part.images, strict=True)}
+    rows = metrics.first_of_each(captions, of)
+    net, own = features.load(), dict(zip(part.captions, part.images, strict=True))
     real = features.features(net, np.stack([own[captions[row]] for row in rows]))
-    near = features.features(net, drawn[rows]) @ real.T
-    rng, hits = np.random.default_rng(seed), 0
-    for _ in range(draws):
-        chosen = rng.choice(len(rows), of, replace=False)
-        hits += int((near[chosen][:, chosen].argmax(1) == torch.arange(of)).sum())
-    return hits / (draws * of)
+    return metrics.own_is_nearest(features.features(net, drawn[rows]) @ real.T, of=of, seed=seed)
 
 
 def judged(system: System, source: Source, is_seen: Callable[[str], bool], seeds: Sequence[int], n: int) -> dict[str, dict | None]:

@@ -102,19 +102,28 @@ def retrieval_r1(model: LunarCore, data: SpriteSet, *, of: int = 32, draws: int 
 
     Raises Unmeasured when the model reads no text or the data has fewer than `of` distinct captions. Chance is 1 / of.
     """
-    first = {caption: row for row, caption in reversed(list(enumerate(data.captions)))}
     if not model.config.use_text:
         raise Unmeasured("the model reads no text")
-    if len(first) < of:
-        raise Unmeasured(f"it needs {of} distinct captions, and there are {len(first)}")
-    rows = sorted(first.values())
-    part = data.take(rows)
+    part = data.take(first_of_each(data.captions, of))
     pictures = to_model(part.images, model.config.channels).to(model.device)
     fit = _in_chunks(lambda chunk: model.match(chunk, list(part.captions)), pictures)  # (pictures, captions)
+    return own_is_nearest(fit.T, of=of, draws=draws, seed=seed)
+
+
+def first_of_each(captions: Sequence[str], at_least: int) -> list[int]:
+    """Row numbers of the captions, of equal ones the first. Raises Unmeasured for fewer than `at_least`."""
+    rows = sorted({caption: row for row, caption in reversed(list(enumerate(captions)))}.values())
+    if len(rows) < at_least:
+        raise Unmeasured(f"it needs {at_least} distinct captions, and there are {len(rows)}")
+    return rows
+
+
+def own_is_nearest(fit: Float[Tensor, "n n"], *, of: int = 32, draws: int = 100, seed: int = 0) -> float:
+    """Share of rows whose own column fits best of `of` columns, over `draws` random choices of so many. Chance is 1 / of."""
     rng, hits = np.random.default_rng(seed), 0
     for _ in range(draws):
-        chosen = rng.choice(len(rows), of, replace=False)
-        hits += int((fit[chosen][:, chosen].argmax(0) == torch.arange(of, device=fit.device)).sum())
+        chosen = rng.choice(len(fit), of, replace=False)
+        hits += int((fit[chosen][:, chosen].argmax(1) == torch.arange(of, device=fit.device)).sum())
     return hits / (draws * of)
 
 

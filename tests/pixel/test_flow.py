@@ -77,7 +77,7 @@ def test_guidance_moves_away_from_the_picture_without_a_prompt():
 
 @pytest.mark.parametrize(("until", "rows"), [(1.0, [2, 2, 2, 2]), (0.6, [2, 2, 2, 1]), (0.5, [2, 2, 1, 1]), (0.0, [1, 1, 1, 1])])
 def test_late_steps_exaggerate_nothing_and_cost_one_row(until, rows):
-    """Guidance in all of four steps put speckle on a fifth of pixel-32's pixels, where the tiles have it on a sixth."""
+    """Guidance in all of four steps left pixel-32's tiles more speckle than the real ones have, and every step cost two rows."""
     seen = []
 
     class Counting(Known):

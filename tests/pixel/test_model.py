@@ -353,7 +353,7 @@ def test_a_batch_equals_its_pictures_made_alone():
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float64])
 def test_the_largest_vote_is_torchs_and_of_equals_the_first(dtype):
-    """PyTorch's argmax over 256 colours took a third of a sprite's time; NumPy's must choose the same, ties and hopeless rows too."""
+    """PyTorch's choice among 256 colours took a third of the time of eight drafts; NumPy's must be the same, ties and hopeless rows too."""
     votes = torch.randint(0, 4, (3, 5, 7, 16)).to(dtype)
     votes[0, 0, 0], votes[1, 1, 1, 3:] = -torch.inf, -torch.inf
     expected = [[row.index(max(row)) for row in plane.tolist()] for plane in votes.flatten(0, 1)]
